@@ -1,0 +1,121 @@
+"""What can be said about a resource? Condition types, reasons with one fixed text each, and how conditions change."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+class ConditionType(StrEnum):
+    """The condition types of both kinds (kstatus: Ready, Reconciling, Stalled)."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    FRESH = "Fresh"
+    DRIFTED = "Drifted"
+    REVOCATIONS_HELD = "RevocationsHeld"
+    REACHABLE = "Reachable"
+
+
+class Reason(StrEnum):
+    """Every reason of a condition or an event. `text` is the fixed message: no counts, no times, no names."""
+
+    text: str
+
+    def __new__(cls, value: str, text: str) -> "Reason":
+        """Keep the fixed text beside the value."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+    # Ready of a MailDomain
+    IN_SYNC = "InSync", "The administrators are what the sources say."
+    OBSERVING = "Observing", "There is a difference that the mode does not allow to carry out."
+    PROGRESSING = "Progressing", "Answers are still being gathered."
+    RECONCILED = "Reconciled", "Nothing is under way."
+    DOMAIN_MISSING = "DomainMissing", "The mail database has no such domain yet."
+    DOMAIN_AMBIGUOUS = "DomainAmbiguous", "The mail database has this domain under a name that is not canonical only."
+    DOMAIN_ALIAS = "DomainAlias", "The domain is an alias of another one; aliases have no administrators of their own."
+    SOURCE_STALE = "SourceStale", "Too many administrators have no answer that is young enough to decide on."
+    SOURCE_NOT_FOUND = "SourceNotFound", "A source that is referenced does not exist."
+    SUSPENDED = "Suspended", "Suspended: nothing is written until suspend is false."
+    NOT_AUTHORIZED = "NotAuthorized", "A source that is referenced does not admit this namespace or this domain."
+    DOMAIN_CLAIM_CONFLICT = "DomainClaimConflict", "Another MailDomain claims this domain and is older."
+    FOREIGN_OWNER = "ForeignOwner", "The domain is claimed by another installation."
+    SCHEMA_UNKNOWN = "SchemaUnknown", "The mail database has an unknown schema; nothing is written."
+    MIGRATION_NEEDED = "MigrationNeeded", "The controller's own tables are missing or of another version: run migrate."
+    INVALID_SPEC = "InvalidSpec", "The spec can't be used."
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable", "The mail database does not answer."
+
+    # Fresh, Drifted, RevocationsHeld
+    FRESH = "Fresh", "The answers are young enough to decide on."
+    NO_DRIFT = "NoDrift", "The rows are as the sources say."
+    SUPPRESSED_BY_MODE = "SuppressedByMode", "The rows differ from what the sources say; the mode leaves them."
+    SUSPECTED = "Suspected", "Rows that no source names are being confirmed before they are revoked."
+    WITHIN_LIMITS = "WithinLimits", "Nothing is held."
+    REVOCATION_LIMIT = "RevocationLimit", "More revocations than the limit allows wait for approval."
+    MIN_ADMINS = "MinAdmins", "Revocations that would leave fewer than minAdmins administrators wait for approval."
+    MAX_ADMINS = "MaxAdmins", "Grants that would make more than maxAdmins administrators wait for approval."
+
+    # a source
+    ANSWERING = "Answering", "The source answers."
+    REVOCATIONS_HELD = "RevocationsHeld", "Something waits for approval."
+    UNREACHABLE = "Unreachable", "Too many users have no answer from the source."
+    UNAUTHENTICATED = "Unauthenticated", "The source refused the API key (401); the sweep was stopped."
+    CIRCUIT_OPEN = "CircuitOpen", "The source failed too often in a row; it is asked again after a pause."
+    PIVOT_CLOSED = "PivotClosed", "No siret opens the answers: no active subscription."
+    SECRET_MISSING = "SecretMissing", "A Secret or a key that is referenced is missing or not readable."
+    RATES_TOO_LOW = "RatesTooLow", "The permitted rate can't meet the intervals; see estimatedRound."
+
+
+class EventReason(StrEnum):
+    """Reasons of Kubernetes Events, posted on transitions only."""
+
+    GRANTED = "Granted"
+    REVOKED = "Revoked"
+    READY_CHANGED = "ReadyChanged"
+    REVOCATIONS_HELD = "RevocationsHeld"
+    STALLED = "Stalled"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition before the API server knows it: no time, no generation."""
+
+    type: ConditionType
+    status: Truth
+    reason: Reason
+
+    @property
+    def message(self) -> str:
+        """The fixed text of the reason."""
+        return self.reason.text
+
+
+def render_conditions(
+    conditions: Iterable[Condition], *, before: Iterable[Mapping[str, Any]], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """Write conditions as the API has them; `lastTransitionTime` moves only when `status` changes.
+
+    `before` are the conditions that the object holds now. In file mode there are none and `generation` is 0.
+    """
+    held = {condition.get("type"): condition for condition in before}
+    return [_render(condition, held.get(condition.type), generation, now) for condition in conditions]
+
+
+def _render(condition: Condition, before: Mapping[str, Any] | None, generation: int, now: datetime) -> dict[str, Any]:
+    unchanged = before is not None and before.get("status") == condition.status
+    since = before["lastTransitionTime"] if unchanged and before else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "type": condition.type.value,
+        "status": condition.status,
+        "reason": condition.reason.value,
+        "message": condition.message,
+        "observedGeneration": generation,
+        "lastTransitionTime": since,
+    }

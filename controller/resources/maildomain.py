@@ -1,0 +1,103 @@
+"""What is a MailDomain? Whose administrators are managed, by which sources, and within which limits."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from controller.resources.model import CanonicalDomain, Declared, Resource, RevocationLimit, Siret
+from controller.resources.names import DomainName, Email, ResourceKey
+from controller.resources.quantities import Amount
+from controller.resources.source import SourceRef
+
+
+class Mode(StrEnum):
+    """What may be carried out."""
+
+    OBSERVE = "Observe"
+    GRANT_ONLY = "GrantOnly"
+    ENFORCE = "Enforce"
+
+
+class Ownership(StrEnum):
+    """Which rows may be revoked: those of our ledger, or any ADMIN row (parity with login, A-39)."""
+
+    LEDGER = "Ledger"
+    AUTHORITATIVE = "Authoritative"
+
+
+class AdoptionPolicy(StrEnum):
+    """Which rows that stand already become ours: none, or those that we would have created."""
+
+    NEVER = "Never"
+    MATCHING = "Matching"
+
+
+class DomainOrganization(Declared):
+    """Whose domain it is."""
+
+    siret: Siret
+
+
+class DomainLimits(Declared):
+    """What may happen to one domain without being held."""
+
+    revocations: RevocationLimit = RevocationLimit(max=Amount(50, percent=True))
+    min_admins: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+    max_admins: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 50
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_admins > self.max_admins:
+            raise PydanticCustomError("admins", "minAdmins must not exceed maxAdmins")
+        return self
+
+
+class Provisioning(Declared):
+    """Whether the domain is waited for."""
+
+    ensure: Literal["Exists"] = "Exists"
+
+
+Admins = Annotated[tuple[Email, ...], Field(max_length=128)]
+
+
+class MailDomainSpec(Declared):
+    """The spec of a MailDomain."""
+
+    domain: CanonicalDomain
+    mode: Mode
+    organization: DomainOrganization | None = None
+    source_refs: Annotated[tuple[SourceRef, ...], Field(min_length=1, max_length=8)]
+    ownership: Ownership = Ownership.LEDGER
+    adoption: AdoptionPolicy = AdoptionPolicy.MATCHING
+    protected_admins: Admins = ()
+    denied_admins: Admins = ()
+    limits: DomainLimits = DomainLimits()
+    provisioning: Provisioning = Provisioning()
+    suspend: Annotated[bool, Field(strict=True)] = False
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if {email.key for email in self.protected_admins} & {email.key for email in self.denied_admins}:
+            raise PydanticCustomError("admins", "an e-mail must not be in both protectedAdmins and deniedAdmins")
+        return self
+
+
+class MailDomain(Resource):
+    """One MailDomain."""
+
+    kind: Literal["MailDomain"]
+    spec: MailDomainSpec
+
+    @property
+    def domain(self) -> DomainName:
+        """The canonical name that it claims."""
+        return DomainName(self.spec.domain)
+
+    @property
+    def source_keys(self) -> tuple[ResourceKey, ...]:
+        """The sources that it names, in order, each once."""
+        own = self.metadata.namespace
+        return tuple(dict.fromkeys(ResourceKey(ref.namespace or own, ref.name) for ref in self.spec.source_refs))

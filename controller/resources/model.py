@@ -1,0 +1,119 @@
+"""What do all declared objects have in common? Group, metadata, references and strict typed fields."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from controller.resources.names import DomainName, ResourceKey, is_canonical
+from controller.resources.quantities import Amount, Duration, format_duration
+
+GROUP = "maildomain.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+APPROVE_ANNOTATION = f"{GROUP}/approve"
+REQUESTED_AT_ANNOTATIONS = (f"{GROUP}/requestedAt", "reconcile.fluxcd.io/requestedAt")
+
+
+def _canonical(value: str) -> DomainName:
+    if not is_canonical(value):
+        raise PydanticCustomError("domain_name", "write the domain name in lower-case ASCII (an A-label for IDN)")
+    return DomainName(value)
+
+
+def between(low: timedelta, high: timedelta) -> AfterValidator:
+    """A validator that refuses durations outside of `low..high`."""
+
+    def check(value: timedelta) -> timedelta:
+        if not low <= value <= high:
+            raise PydanticCustomError(
+                "duration_range",
+                "write a duration from {low} to {high}",
+                {"low": format_duration(low), "high": format_duration(high)},
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+Siret = Annotated[str, Field(pattern=r"^[0-9]{14}$")]
+CanonicalDomain = Annotated[str, Field(min_length=2, max_length=253), AfterValidator(_canonical)]
+Window = Annotated[Duration, between(timedelta(hours=1), timedelta(hours=720))]
+
+
+class Declared(BaseModel):
+    """A part of a declared object: immutable, camelCase on the wire, unknown fields are errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Metadata(Declared):
+    """What the engine needs to know of an object's metadata. The rest is not ours and is not kept."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Name
+    namespace: Name = "default"
+    uid: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    annotations: Mapping[str, str] = {}
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name."""
+        return ResourceKey(self.namespace, self.name)
+
+    @property
+    def approved_hold(self) -> str | None:
+        """The hold id that `maildomain.dev/approve` carries."""
+        return self.annotations.get(APPROVE_ANNOTATION)
+
+    @property
+    def requested_at(self) -> str | None:
+        """The newest poke, ours or Flux's. Any change of the value is a new request."""
+        return max(
+            (self.annotations[name] for name in REQUESTED_AT_ANNOTATIONS if name in self.annotations), default=None
+        )
+
+
+class SecretKeyRef(Declared):
+    """One key of one Secret of the same namespace."""
+
+    name: Name
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+
+
+class RevocationLimit(Declared):
+    """How many revocations may happen within a sliding window, as a share of the rows at its start or as a count."""
+
+    max: Amount
+    window: Window = timedelta(hours=24)
+
+    def __str__(self) -> str:
+        return f"revocations {self.max} in {format_duration(self.window)}"
+
+
+class Resource(Declared):
+    """One declared object. `status` is what the API server holds now, as it is; files have none."""
+
+    api_version: Annotated[str, Field(pattern=f"^{GROUP}/{VERSION}$")]
+    kind: str
+    metadata: Metadata
+    status: Mapping[str, Any] = {}
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name."""
+        return self.metadata.key

@@ -1,0 +1,69 @@
+"""What does one process need to be told? Its settings, read once from the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from controller.errors import InvalidInput, Problem
+
+
+def _comma_list(value: object) -> object:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+Namespaces = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
+
+
+class Settings(BaseSettings):
+    """The process settings. Every field is the environment variable `MDC_<NAME>` unless an alias says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="MDC_", frozen=True, populate_by_name=True, extra="ignore")
+
+    database_url: SecretStr | None = None
+    """SQLAlchemy URL of the mail database: `postgresql://`, `postgresql+psycopg://` or `sqlite:///PATH`."""
+
+    database_url_file: Path | None = None
+    """A file that holds the URL; read again at each connect, so that passwords rotate without a restart."""
+
+    owner: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
+    """Who owns the rows that this install grants; required by `run`, `file` for files."""
+
+    namespaces: Namespaces = ()
+    """Where MailDomains are watched; empty = the whole cluster."""
+
+    source_namespaces: Namespaces = ()
+    """Where EntitlementSources are honoured; empty = the operator's own namespace."""
+
+    pod_namespace: str = Field(default="", validation_alias="POD_NAMESPACE")
+    """The operator's own namespace."""
+
+    health_port: int = Field(default=8080, ge=0, le=65535)
+    """Port of `/healthz`, `/readyz` and `/metrics`; 0 lets the system choose one."""
+
+    log_format: Literal["json", "text"] = "text"
+    """`json` for a log collector, `text` for people."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least severe record that is shown."""
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises `InvalidInput` with one problem for each variable that can't be used; values are never shown.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = (
+            Problem("environment", _variable(detail["loc"]), f"is not usable ({detail['type']})", detail["msg"])
+            for detail in error.errors(include_input=False, include_url=False)
+        )
+        raise InvalidInput(*problems) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else ""
+    return name if name.isupper() else f"MDC_{name.upper()}"
