@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Where are the kube-apiserver, kubectl and etcd of the end-to-end tests? Builds them once when they are nowhere.
+
+The last line on stdout is the folder that holds them, for `KUBEBUILDER_ASSETS`; everything else goes to stderr.
+Needs Python alone while they are there, Go of at least `GO_NEEDED` to build them.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MODULE = Path(__file__).resolve().parent
+GO_NEEDED = (1, 26)
+NEEDED = ("kube-apiserver", "etcd")
+PACKAGES = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+}
+
+
+class BuildError(Exception):
+    """Nothing to run and no way to build it; the text is the remedy."""
+
+
+def find() -> Path | None:
+    """The first folder that holds the binaries: the user's own, else the one built earlier. Never builds."""
+    candidates = [cached()]
+    if own := os.environ.get("KUBEBUILDER_ASSETS"):
+        candidates.insert(0, Path(own))
+    return next((folder for folder in candidates if is_complete(folder)), None)
+
+
+def cached() -> Path:
+    """The folder of this exact set of modules, outside the checkout, so that every checkout shares it."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    modules = hashlib.sha256((MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes()).hexdigest()
+    return Path(root) / "maildomain-controller" / "envtest" / f"{kubernetes_version()}-{modules[:12]}"
+
+
+def is_complete(folder: Path) -> bool:
+    return all(os.access(folder / name, os.X_OK) for name in NEEDED)
+
+
+def kubernetes_version() -> str:
+    found = re.search(r"^\s+k8s\.io/kubernetes (v\S+)", (MODULE / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    if not found:
+        raise BuildError(f"{MODULE / 'go.mod'} names no version of k8s.io/kubernetes")
+    return found[1]
+
+
+def build(target: Path) -> None:
+    """Build all of `PACKAGES` beside `target` and rename the folder into place, so that it is there whole or not."""
+    go = require_go()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as scratch:
+        whole = Path(scratch) / target.name
+        for name, package in PACKAGES.items():
+            compile_package(go, package, whole / name)
+        try:
+            whole.rename(target)
+        except OSError:
+            # Somebody else built the same modules meanwhile: theirs is as good.
+            if not is_complete(target):
+                raise
+
+
+def require_go() -> str:
+    needed = ".".join(map(str, GO_NEEDED))
+    own = f"set KUBEBUILDER_ASSETS to a folder that holds {' and '.join(NEEDED)}"
+    remedy = f"install Go >= {needed} (https://go.dev/dl/), or {own}"
+    go = shutil.which("go")
+    if go is None:
+        raise BuildError(f"no Go on PATH: {remedy}")
+    # Asked inside the module, so that a Go that fetches newer toolchains by itself answers for the one it would use.
+    asked = subprocess.run([go, "env", "GOVERSION"], cwd=MODULE, capture_output=True, text=True, check=False)
+    version = re.match(r"go(\d+)\.(\d+)", asked.stdout)
+    if asked.returncode != 0 or not version or (int(version[1]), int(version[2])) < GO_NEEDED:
+        raise BuildError(f"{go} is {asked.stdout.strip() or asked.stderr.strip() or 'no Go'}: {remedy}")
+    return go
+
+
+def compile_package(go: str, package: str, output: Path) -> None:
+    say(f"building {output.name} from {package} ...")
+    started = time.monotonic()
+    flags = f"-s -w -X k8s.io/component-base/version.gitVersion={kubernetes_version()}"
+    command = [
+        go,
+        "build",
+        "-mod=readonly",
+        "-buildvcs=false",
+        "-trimpath",
+        "-ldflags",
+        flags,
+        "-o",
+        str(output),
+        package,
+    ]
+    # Without cgo the result depends on neither a C compiler nor the C library of this machine.
+    environment = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
+    if subprocess.run(command, cwd=MODULE, env=environment, stdout=sys.stderr, check=False).returncode != 0:
+        raise BuildError(f"go could not build {package}: its words are above")
+    say(f"built {output.name} in {time.monotonic() - started:.0f} s")
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"envtest: {text}\n")
+
+
+def main() -> int:
+    try:
+        folder = find()
+        if folder is None:
+            folder = cached()
+            say(f"kube-apiserver {kubernetes_version()}, kubectl and etcd are built once (some minutes) into {folder}")
+            build(folder)
+        else:
+            say(f"using {folder}")
+    except BuildError as error:
+        say(str(error))
+        return 1
+    sys.stdout.write(f"{folder}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

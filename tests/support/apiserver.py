@@ -1,0 +1,300 @@
+"""Which Kubernetes does a test talk to? A real kube-apiserver with its etcd, on loopback, in a folder of its own.
+
+There is no controller-manager beside them: nothing collects garbage, finishes the deletion of a namespace or runs
+a pod. `ControlPlane.delete_namespace` does by itself what a test needs of that.
+"""
+
+import contextlib
+import http.client
+import json
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tests.envtest import build
+from tests.support.kubectl import Kubectl, kubeconfig
+
+LOOPBACK = "127.0.0.1"
+ADMIN_TOKEN = "the-administrator-of-the-tests"
+START_DEADLINE = 90.0
+STOP_DEADLINE = 20.0
+
+
+class AssetsMissingError(Exception):
+    """There is nothing to run; the text says what to do."""
+
+
+class StartError(Exception):
+    """A server ended or did not answer in time; the text ends with the tail of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """The three programs."""
+
+    kube_apiserver: Path
+    etcd: Path
+    kubectl: Path
+
+    @classmethod
+    def find(cls) -> Self:
+        """`KUBEBUILDER_ASSETS`, else what `tests/envtest/build.py` built; kubectl from there, else from PATH."""
+        folder = build.find()
+        if folder is None:
+            raise AssetsMissingError("no kube-apiserver and etcd: run `make envtest` or set KUBEBUILDER_ASSETS")
+        kubectl = shutil.which("kubectl", path=folder) or shutil.which("kubectl")
+        if kubectl is None:
+            raise AssetsMissingError(f"no kubectl, neither in {folder} nor on PATH")
+        return cls(folder / "kube-apiserver", folder / "etcd", Path(kubectl))
+
+
+class ProcessGroup:
+    """Processes that never outlive the test run, however that ends.
+
+    Their group is led by a shell that waits on a pipe from us and kills the group when the pipe closes: also after a
+    SIGKILL of pytest, which cleans up nothing. A Ctrl-C reaches pytest only, which then stops them in order.
+    """
+
+    def __init__(self) -> None:
+        self._leader = subprocess.Popen(
+            ["/bin/sh", "-c", "read -r _; kill -KILL 0"], stdin=subprocess.PIPE, process_group=0
+        )
+
+    def start(self, command: list[str], *, log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=log.parent,
+                process_group=self._leader.pid,
+            )
+
+    def kill(self) -> None:
+        """End whatever still runs."""
+        assert self._leader.stdin is not None
+        self._leader.stdin.close()
+        self._leader.wait()
+
+
+class ControlPlane:
+    """An API server with RBAC whose only user, at first, is an administrator.
+
+    `folder` takes data, certificates and logs; they are left there for whoever reads them after a failure.
+    """
+
+    def __init__(self, assets: Assets, folder: Path) -> None:
+        self.folder = folder
+        self._assets = assets
+        self._etcd_port = free_port()
+        self._port = free_port()
+        self._group = ProcessGroup()
+        self._etcd: subprocess.Popen[bytes] | None = None
+        self._api_server: subprocess.Popen[bytes] | None = None
+        self._tokens = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"https://{LOOPBACK}:{self._port}"
+
+    @property
+    def ca_file(self) -> Path:
+        return self._certificates / "apiserver.crt"
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        return self.folder / "admin.kubeconfig"
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """The cluster as its administrator."""
+        return self.kubectl_as(self.admin_kubeconfig)
+
+    def kubectl_as(self, config: Path) -> Kubectl:
+        return Kubectl(self._assets.kubectl, config)
+
+    def kubeconfig(self, token: str, *, namespace: str = "default") -> Path:
+        """A kubeconfig, readable by its owner only, of whoever `token` stands for."""
+        self._tokens += 1
+        path = self.folder / f"{self._tokens}.kubeconfig"
+        return kubeconfig(path, server=self.url, ca_file=self.ca_file, token=token, namespace=namespace)
+
+    def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
+        """A kubeconfig of an existing service account, with a token that lives as long as the tests may last."""
+        token = self.kubectl.run("create", "token", name, "-n", namespace, "--duration=12h").stdout.strip()
+        return self.kubeconfig(token, namespace=namespace)
+
+    def start(self) -> None:
+        """Both servers, ready: the API server answers `/readyz` and has made its own namespaces."""
+        self._etcd = self._group.start(self._etcd_command(), log=self._etcd_log)
+        tokens = self.folder / "tokens.csv"
+        tokens.touch(mode=0o600)
+        tokens.write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n', encoding="utf-8")
+        self._start_api_server()
+        kubeconfig(self.admin_kubeconfig, server=self.url, ca_file=self.ca_file, token=ADMIN_TOKEN, namespace="default")
+
+    @contextlib.contextmanager
+    def namespace(self, prefix: str = "test") -> Iterator[str]:
+        """A namespace with a name that was never used, while the body runs; afterwards it is gone with all it held."""
+        name = f"{prefix}-{secrets.token_hex(4)}"
+        self.kubectl.run("create", "namespace", name)
+        try:
+            yield name
+        finally:
+            self.delete_namespace(name)
+
+    def delete_namespace(self, name: str) -> None:
+        """Delete a namespace and all it holds, as the namespace controller would: close it, empty it, finalize it."""
+        kubectl = self.kubectl
+        kubectl.run("delete", "namespace", name, "--wait=false")
+        kinds = kubectl.run("api-resources", "--namespaced", "--verbs=list,delete", "-o", "name").stdout.split()
+        # Events are one kind under two names: the second finds nothing left.
+        kubectl.run("delete", ",".join(kinds), "--all", "-n", name, "--wait=false", "--ignore-not-found")
+        finalized = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}}
+        kubectl.run("replace", "--raw", f"/api/v1/namespaces/{name}/finalize", "-f", "-", input=json.dumps(finalized))
+
+    def restart(self) -> None:
+        """A new API server process on the same address, with the same data, keys and certificate."""
+        with self.outage():
+            pass
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """No API server while the body runs: connections are refused, watches have ended."""
+        self._stop_api_server()
+        try:
+            yield
+        finally:
+            self._start_api_server()
+
+    def stop(self) -> None:
+        """End both servers and drop etcd's data. May be called again, and after a start that failed."""
+        self._stop_api_server()
+        if self._etcd is not None:
+            end(self._etcd)
+            self._etcd = None
+        self._group.kill()
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def _start_api_server(self) -> None:
+        server = self._group.start(self._api_server_command(), log=self._api_server_log)
+        self._api_server = server
+        deadline = time.monotonic() + START_DEADLINE
+        while not self._is_ready():
+            if (ended := server.poll()) is not None:
+                raise StartError(f"kube-apiserver ended with {ended}\n{self._log_tails()}")
+            if time.monotonic() > deadline:
+                raise StartError(f"kube-apiserver is not ready after {START_DEADLINE:.0f} s\n{self._log_tails()}")
+            time.sleep(0.1)
+
+    def _stop_api_server(self) -> None:
+        if self._api_server is not None:
+            end(self._api_server)
+            self._api_server = None
+
+    def _is_ready(self) -> bool:
+        # `default` is made by a controller that /readyz does not wait for.
+        return all(self._answers(path) for path in ("/readyz", "/api/v1/namespaces/default"))
+
+    def _answers(self, path: str) -> bool:
+        if not self.ca_file.exists():
+            return False
+        # http.client, because it alone knows nothing of proxies.
+        try:
+            trust = ssl.create_default_context(cafile=self.ca_file)
+            with contextlib.closing(
+                http.client.HTTPSConnection(LOOPBACK, self._port, timeout=5, context=trust)
+            ) as http_:
+                http_.request("GET", path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+                return http_.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _etcd_command(self) -> list[str]:
+        clients = f"http://{LOOPBACK}:{self._etcd_port}"
+        return [
+            str(self._assets.etcd),
+            f"--data-dir={self._data}",
+            f"--listen-client-urls={clients}",
+            f"--advertise-client-urls={clients}",
+            f"--listen-peer-urls=http://{LOOPBACK}:0",
+            "--unsafe-no-fsync",
+        ]
+
+    def _api_server_command(self) -> list[str]:
+        # The API server makes its TLS key before it reads the others, so that one key serves for all and none is ours.
+        key = self._certificates / "apiserver.key"
+        return [
+            str(self._assets.kube_apiserver),
+            f"--etcd-servers=http://{LOOPBACK}:{self._etcd_port}",
+            f"--secure-port={self._port}",
+            f"--bind-address={LOOPBACK}",
+            f"--advertise-address={LOOPBACK}",
+            "--endpoint-reconciler-type=none",
+            f"--cert-dir={self._certificates}",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--authorization-mode=RBAC",
+            f"--token-auth-file={self.folder / 'tokens.csv'}",
+            "--disable-admission-plugins=ServiceAccount",
+        ]
+
+    @property
+    def _certificates(self) -> Path:
+        return self.folder / "certificates"
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "etcd"
+
+    @property
+    def _etcd_log(self) -> Path:
+        return self.folder / "etcd.log"
+
+    @property
+    def _api_server_log(self) -> Path:
+        return self.folder / "kube-apiserver.log"
+
+    def _log_tails(self, lines: int = 20) -> str:
+        return "\n".join(
+            f"--- the end of {log}\n"
+            + "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+            for log in (self._etcd_log, self._api_server_log)
+        )
+
+
+def free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and end it when it does not."""
+    process.terminate()
+    try:
+        process.wait(STOP_DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
