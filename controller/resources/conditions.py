@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -26,7 +26,7 @@ class Reason(StrEnum):
 
     text: str
 
-    def __new__(cls, value: str, text: str) -> "Reason":
+    def __new__(cls, value: str, text: str) -> Self:
         """Keep the fixed text beside the value."""
         member = str.__new__(cls, value)
         member._value_ = value

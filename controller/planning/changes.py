@@ -1,0 +1,76 @@
+"""What is to be written? The changes that one pass carries out, all in one transaction."""
+
+from dataclasses import dataclass
+
+from controller.planning.facts import Access, AccessId, Case, DomainId, Evidence, Hold, UserId
+from controller.resources.names import DomainName, ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A row to insert: the user becomes ADMIN of the domain."""
+
+    domain: DomainId
+    name: DomainName
+    user: UserId
+    sources: tuple[ResourceKey, ...]
+    """The sources that name the user (D12: union)."""
+    reason: str = "Entitled"
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A row that stands already and becomes ours, because we would have created it."""
+
+    access: Access
+    name: DomainName
+    sources: tuple[ResourceKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Proof of an emergency revocation: the user is in `deniedAdmins`; no answer is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotEntitled:
+    """Proof of an ordinary revocation: a judged case, with what every source of the domain said (invariant 1)."""
+
+    case: Case
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A row to delete, with what allows it."""
+
+    access: Access
+    name: DomainName
+    sources: tuple[ResourceKey, ...]
+    """All sources of the domain: the removal counts for each of them."""
+    proof: Denied | NotEntitled
+
+    @property
+    def reason(self) -> str:
+        """`Denied` or `NotEntitled`."""
+        return type(self.proof).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything one transaction writes. Empty means in sync: no statement at all (invariant 4)."""
+
+    grants: tuple[Grant, ...] = ()
+    adoptions: tuple[Adoption, ...] = ()
+    revocations: tuple[Revocation, ...] = ()
+    forgotten: tuple[AccessId, ...] = ()
+    """Ledger entries whose row is proved gone."""
+    cases: tuple[Case, ...] = ()
+    """Cases whose state changed, in their new state (new ones included)."""
+    holds: tuple[Hold, ...] = ()
+    """Holds that are new or changed, in their new state."""
+    claims: tuple[tuple[DomainName, ResourceKey], ...] = ()
+    """Domains whose winning resource is new."""
+
+    def __bool__(self) -> bool:
+        return any((self.grants, self.adoptions, self.revocations, self.forgotten, self.cases, self.holds, self.claims))

@@ -1,0 +1,311 @@
+"""What is known before anything is decided? Answers, users, rows, ledger, cases, holds: values without behaviour.
+
+Every room speaks in these types: `entitlements` makes answers, `maildb` makes the snapshot and carries changes out,
+`planning` decides between them. Times on answers are seconds of a monotonic clock, times of the database are aware
+datetimes of the database's clock; the two are never compared with each other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple, NewType
+
+from controller.resources.names import DomainName, Email, ResourceKey
+
+UserId = NewType("UserId", str)
+"""`messages_user.id` as dashed lower-case text."""
+
+DomainId = NewType("DomainId", str)
+"""`messages_maildomain.id` as dashed lower-case text."""
+
+AccessId = NewType("AccessId", str)
+"""`messages_maildomainaccess.id` as dashed lower-case text."""
+
+
+# --- what a source says -----------------------------------------------------------------------------------------------
+
+
+class AnswerReason(StrEnum):
+    """Why an answer is not a plain list. Counted in metrics, shown by `explain`; never holds a vendor's text."""
+
+    NOT_DOMAIN_NAMES = "NotDomainNames"
+    """Partial: some items are no domain name."""
+    KEY_ABSENT = "KeyAbsent"
+    """Unknown: 2xx without `can_admin_maildomains`."""
+    NOT_ACTIVATED = "NotActivated"
+    """Unknown: the organization has no active subscription."""
+    NO_ORGANIZATION = "NoOrganization"
+    """Unknown: the siret is not known."""
+    NO_SIRET = "NoSiret"
+    """Unknown: there is no siret to ask with."""
+    LOCAL = "Local"
+    """Unknown: the local provider knows nothing."""
+    REFUSED = "Refused"
+    """Unknown: a 400 about this one user."""
+    NOT_JSON = "NotJson"
+    WRONG_SHAPE = "WrongShape"
+    TOO_LARGE = "TooLarge"
+    TOO_DEEP = "TooDeep"
+    TIMEOUT = "Timeout"
+    CONNECTION = "Connection"
+    REDIRECT = "Redirect"
+    UNAUTHENTICATED = "Unauthenticated"
+    CLIENT_ERROR = "ClientError"
+    SERVER_ERROR = "ServerError"
+    THROTTLED = "Throttled"
+    CIRCUIT_OPEN = "CircuitOpen"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105  # a reason, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """The whole list, possibly empty. The only verdict that can ever revoke (invariant 1)."""
+
+    domains: frozenset[DomainName]
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A list with items that are no domain name: the readable ones grant, nothing is revoked."""
+
+    domains: frozenset[DomainName]
+    reason: AnswerReason = AnswerReason.NOT_DOMAIN_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An answer that says nothing about domains: holds what is there. Missing is not empty."""
+
+    reason: AnswerReason
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An answer of another shape: holds."""
+
+    reason: AnswerReason
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """No answer: holds."""
+
+    reason: AnswerReason
+
+
+Verdict = Entitled | Partial | Unknown | Malformed | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one source said about one user when asked with one e-mail."""
+
+    user: UserId
+    email: Email
+    """The e-mail that was asked, as stored then. An answer about another e-mail is no answer (D11)."""
+    source: ResourceKey
+    verdict: Verdict
+    at: float
+    """When it was received: monotonic seconds."""
+    since: float
+    """When the same verdict was first received, without another one in between: monotonic seconds, `<= at`.
+    Two asks at least `confirmRevocations.after` apart agree when `at - since` is that long."""
+    can_access: bool | None = None
+    access_reason: str | None = None
+    """DeployCenter's `can_access_reason`, when it is one of the known ones."""
+    siret: str | None = None
+    """The siret that opened the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One user as a source needs to know them."""
+
+    user: UserId
+    email: Email
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """The stored `oidc_claims` that are texts."""
+    sirets: tuple[str, ...] = ()
+    """The sirets of the user's mail domains, the own one first (D17); asked after pivots and claims."""
+
+
+# --- what the mail database holds -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One row of `messages_user`."""
+
+    id: UserId
+    email: Email | None
+    active: bool
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MailDomainRow:
+    """One row of `messages_maildomain`. The stored name need not be canonical (A5)."""
+
+    id: DomainId
+    name: str
+    alias: bool
+    siret: str | None = None
+    """`custom_attributes.siret`, when it is a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One row of `messages_maildomainaccess`."""
+
+    id: AccessId
+    domain: DomainId
+    user: UserId
+    admin: bool
+    """Whether its role is ADMIN; rows of another role are never touched (invariant 2)."""
+
+
+class Origin(StrEnum):
+    """How a row became ours."""
+
+    GRANTED = "granted"
+    ADOPTED = "adopted"
+
+
+class Holding(NamedTuple):
+    """The key of an access: which user on which domain."""
+
+    domain: DomainId
+    user: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """One ledger entry: this very row is ours. Another row of the same holding is not."""
+
+    access: AccessId
+    domain: DomainId
+    user: UserId
+    origin: Origin
+
+
+class CaseState(StrEnum):
+    """The life of a revocation. The first four are open."""
+
+    SUSPECTED = "suspected"
+    CONFIRMED = "confirmed"
+    HELD = "held"
+    APPROVED = "approved"
+    EXECUTED = "executed"
+    CLOSED = "closed"
+
+
+OPEN_STATES = frozenset({CaseState.SUSPECTED, CaseState.CONFIRMED, CaseState.HELD, CaseState.APPROVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One revocation under way: about one row, kept in our schema until it is executed or closed."""
+
+    id: str
+    access: AccessId
+    domain: DomainId
+    user: UserId
+    state: CaseState
+    opened_at: datetime
+    """Database time."""
+    hold: str | None = None
+    """The hold that it waits for (state held) or that was approved (state approved)."""
+    evidence: tuple["Evidence", ...] = ()
+    """What each source of the domain last said."""
+
+    @property
+    def holding(self) -> Holding:
+        """Which user on which domain."""
+        return Holding(self.domain, self.user)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What made a case: a source, the type of its answer, and how many names that held. No personal data."""
+
+    source: ResourceKey
+    verdict: str
+    names: int
+    siret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The object whose limit speaks."""
+
+    kind: str
+    """`MailDomain` or `EntitlementSource`."""
+    key: ResourceKey
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Accesses that wait for one approval: single use, exactly these, until it expires."""
+
+    id: str
+    scope: Scope
+    limit: str
+    """The limit that tripped, as people read it: `revocations 25% in 24h`, `minAdmins 1`, `maxAdmins 50`."""
+    accesses: frozenset[Holding]
+    since: datetime
+    """Database time since when this scope and limit have held something without a break."""
+    expires_at: datetime
+    approved: bool = False
+    closed: bool = False
+    """Used, expired or no longer needed: its id never approves anything again."""
+
+    @property
+    def count(self) -> int:
+        """How many accesses it covers."""
+        return len(self.accesses)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the journal says was carried out on one domain within a window, in database time."""
+
+    granted: int = 0
+    revoked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who owns a domain name in this mail database, and for which resource."""
+
+    owner: str
+    resource: ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The mail database at one moment, read in one transaction."""
+
+    taken_at: datetime
+    """Database time."""
+    epoch: int
+    """The fence's epoch; a write needs the same one (invariant 9). 0 before the first `migrate`."""
+    migrated: bool
+    """Whether our own tables are there; without them ledger, cases, holds and journal are empty."""
+    users: Mapping[UserId, User]
+    domains: tuple[MailDomainRow, ...]
+    accesses: Mapping[DomainId, tuple[Access, ...]]
+    """Rows of any role, of the domains that were asked for."""
+    ledger: Mapping[AccessId, Owned]
+    cases: tuple[Case, ...]
+    """Open cases."""
+    holds: tuple[Hold, ...]
+    """Open holds, with their accesses."""
+    spent_holds: frozenset[str]
+    """Ids of closed holds: they approve nothing again."""
+    activity: Mapping[timedelta, Mapping[DomainName, Activity]]
+    """For each window that was asked for: what was carried out within it, by canonical domain name."""
+    claims: Mapping[DomainName, Claim]
