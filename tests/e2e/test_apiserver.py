@@ -1,4 +1,9 @@
-"""Is the API server of these tests a real one? It has roles, schemas, CEL and a memory that survives a restart."""
+"""Is the API server of these tests a real one, and does it go when they go?"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +114,22 @@ def test_a_namespace_is_gone_with_all_it_held(control_plane: ControlPlane) -> No
         kubectl.run("create", "configmap", "left", "-n", name)
     assert name not in {namespace.name for namespace in kubectl.list("namespaces")}
     assert "left" not in {configmap.name for configmap in kubectl.list("configmaps")}
+
+
+def test_the_servers_end_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    os.mkfifo(log)
+    killed_run = f"""
+import os, pathlib, signal
+from tests.support.apiserver import ProcessGroup
+group = ProcessGroup()
+group.start(["sleep", "600"], log=pathlib.Path({str(log)!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    subprocess.run([sys.executable, "-c", killed_run], cwd=Path(__file__).parents[2], check=False)
+    os.set_blocking(reader, True)
+
+    # The end of the log comes when the last process that could write to it is gone.
+    assert os.read(reader, 1) == b""
+    os.close(reader)

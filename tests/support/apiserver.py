@@ -94,8 +94,8 @@ class ControlPlane:
     def __init__(self, assets: Assets, folder: Path) -> None:
         self.folder = folder
         self._assets = assets
-        self._etcd_port = free_port()
-        self._port = free_port()
+        self._reserved = [reserved_port(), reserved_port()]
+        self._port, self._etcd_port = (port_of(reserved) for reserved in self._reserved)
         self._group = ProcessGroup()
         self._etcd: subprocess.Popen[bytes] | None = None
         self._api_server: subprocess.Popen[bytes] | None = None
@@ -193,15 +193,17 @@ class ControlPlane:
             end(self._etcd)
             self._etcd = None
         self._group.kill()
+        for reserved in self._reserved:
+            reserved.close()
         shutil.rmtree(self._data, ignore_errors=True)
 
     def _start_api_server(self) -> None:
-        server = self._group.start(self._api_server_command(), log=self._api_server_log)
-        self._api_server = server
+        self._api_server = self._group.start(self._api_server_command(), log=self._api_server_log)
         deadline = time.monotonic() + START_DEADLINE
         while not self._is_ready():
-            if (ended := server.poll()) is not None:
-                raise StartError(f"kube-apiserver ended with {ended}\n{self._log_tails()}")
+            for name, process in {"etcd": self._etcd, "kube-apiserver": self._api_server}.items():
+                if process is not None and process.poll() is not None:
+                    raise StartError(f"{name} ended with {process.returncode}\n{self._log_tails()}")
             if time.monotonic() > deadline:
                 raise StartError(f"kube-apiserver is not ready after {START_DEADLINE:.0f} s\n{self._log_tails()}")
             time.sleep(0.1)
@@ -237,7 +239,9 @@ class ControlPlane:
             f"--listen-client-urls={clients}",
             f"--advertise-client-urls={clients}",
             f"--listen-peer-urls=http://{LOOPBACK}:0",
+            "--socket-reuse-port",
             "--unsafe-no-fsync",
+            "--log-level=warn",
         ]
 
     def _api_server_command(self) -> list[str]:
@@ -247,6 +251,7 @@ class ControlPlane:
             str(self._assets.kube_apiserver),
             f"--etcd-servers=http://{LOOPBACK}:{self._etcd_port}",
             f"--secure-port={self._port}",
+            "--permit-port-sharing",
             f"--bind-address={LOOPBACK}",
             f"--advertise-address={LOOPBACK}",
             "--endpoint-reconciler-type=none",
@@ -284,10 +289,17 @@ class ControlPlane:
         )
 
 
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
+def reserved_port() -> socket.socket:
+    """A socket that keeps a free port from everybody but a server that shares it; by itself it answers nobody."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((LOOPBACK, 0))
+    return holder
+
+
+def port_of(bound: socket.socket) -> int:
+    port: int = bound.getsockname()[1]
+    return port
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
