@@ -33,7 +33,7 @@ def find() -> Path | None:
     """The first folder that holds the binaries: the user's own, else the one built earlier. Never builds."""
     candidates = [cached()]
     if own := os.environ.get("KUBEBUILDER_ASSETS"):
-        candidates.insert(0, Path(own))
+        candidates.insert(0, Path(own).resolve())
     return next((folder for folder in candidates if is_complete(folder)), None)
 
 
@@ -58,6 +58,7 @@ def kubernetes_version() -> str:
 def build(target: Path) -> None:
     """Build all of `PACKAGES` beside `target` and rename the folder into place, so that it is there whole or not."""
     go = require_go()
+    say(f"kube-apiserver {kubernetes_version()}, kubectl and etcd are built once (some minutes) into {target}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as scratch:
         whole = Path(scratch) / target.name
@@ -118,10 +119,11 @@ def main() -> int:
         folder = find()
         if folder is None:
             folder = cached()
-            say(f"kube-apiserver {kubernetes_version()}, kubectl and etcd are built once (some minutes) into {folder}")
             build(folder)
         else:
             say(f"using {folder}")
+        if (own := os.environ.get("KUBEBUILDER_ASSETS")) and Path(own).resolve() != folder:
+            say(f"KUBEBUILDER_ASSETS={own} is not used: it does not hold {' and '.join(NEEDED)}")
     except BuildError as error:
         say(str(error))
         return 1
