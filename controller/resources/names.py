@@ -84,7 +84,7 @@ class Email:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        text = core_schema.str_schema(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
+        text = core_schema.str_schema(min_length=3, max_length=254, pattern=r"^[^@\x00-\x20]+@[^@\x00-\x20]+$")
         return core_schema.no_info_after_validator_function(
             cls, text, serialization=core_schema.plain_serializer_function_ser_schema(cls.reveal)
         )

@@ -56,7 +56,7 @@ class Organization(Declared):
 class DeployCenter(Declared):
     """DeployCenter's entitlements endpoint, used as it is written."""
 
-    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\x00-\x20/?#@]+(/[^\x00-\x20?#]*)?$")]
     insecure_http: Annotated[bool, Field(alias="insecureHTTP", strict=True)] = False
     service_id: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
     api_key_secret_ref: SecretKeyRef
