@@ -187,6 +187,8 @@ class Owned:
     domain: DomainId
     user: UserId
     origin: Origin
+    since: datetime
+    """Database time at which it became ours."""
 
 
 class CaseState(StrEnum):

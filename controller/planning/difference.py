@@ -1,0 +1,228 @@
+"""How do the rows of one domain differ from what its sources say? Before modes, limits and cases have their say."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from controller.planning.changes import Adoption, Grant
+from controller.planning.facts import (
+    Access,
+    AccessId,
+    Evidence,
+    MailDomainRow,
+    Snapshot,
+    User,
+    UserId,
+)
+from controller.planning.identity import Identities
+from controller.planning.sources import Voice, evidence
+from controller.resources.conditions import Reason
+from controller.resources.maildomain import AdoptionPolicy, MailDomain, Ownership
+from controller.resources.names import DomainName, Email, ResourceKey, canonical_domain
+
+
+class KeepReason(StrEnum):
+    """Why an ADMIN row stays. The order is the order of explanation."""
+
+    ENTITLED = "Entitled"
+    PROTECTED = "Protected"
+    FOREIGN = "Foreign"
+    INACTIVE = "Inactive"
+    NO_EMAIL = "NoEmail"
+    SOURCE_SILENT = "SourceSilent"
+
+    @property
+    def closes_case(self) -> bool:
+        """Whether it says that the row is right; a silent source says nothing and leaves the case open."""
+        return self is not KeepReason.SOURCE_SILENT
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A row that every source of the domain fails to name."""
+
+    access: Access
+    evidence: tuple[Evidence, ...]
+    confirmed: bool
+    """Whether each source has said so at two asks that lie far enough apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The row of a declared domain in the mail database, or why there is none to act on."""
+
+    row: MailDomainRow | None
+    missing: Reason | None
+    """DomainMissing, DomainAmbiguous (only twins that are not canonical) or DomainAlias."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One domain compared with its sources."""
+
+    located: Located
+    desired: frozenset[UserId] = frozenset()
+    """Users who should be administrators and can be."""
+    admins: tuple[Access, ...] = ()
+    """The ADMIN rows."""
+    owned: frozenset[AccessId] = frozenset()
+    """Those of them that are ours."""
+    missing: tuple[Grant, ...] = ()
+    adoptable: tuple[Adoption, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+    denied: tuple[Access, ...] = ()
+    """ADMIN rows of denied administrators."""
+    settled: frozenset[AccessId] = frozenset()
+    """ADMIN rows that are known to be right: an open case about one of them closes."""
+    protected: int = 0
+    """ADMIN rows of protected administrators."""
+    pending: int = 0
+    ambiguous: int = 0
+
+
+def locate(domains: tuple[MailDomainRow, ...]) -> Mapping[DomainName, Located]:
+    """Find the row of each canonical name. A twin that is not canonical never stands in for it (A5)."""
+    found: dict[DomainName, Located] = {}
+    for row in domains:
+        name = canonical_domain(row.name)
+        if name is None:
+            continue
+        if row.name == name:
+            found[name] = Located(None, Reason.DOMAIN_ALIAS) if row.alias else Located(row, None)
+        else:
+            found.setdefault(name, Located(None, Reason.DOMAIN_AMBIGUOUS))
+    return found
+
+
+NOWHERE = Located(None, Reason.DOMAIN_MISSING)
+
+
+def compare(
+    domain: MailDomain, located: Located, voices: tuple[Voice, ...], snapshot: Snapshot, identities: Identities
+) -> Difference:
+    """Compare what the sources say with what is there.
+
+    A missing access is granted when any source names the user (D12: union). A present one is suspect only when every
+    source of the domain has a fresh `Entitled` answer for that user and none names the domain (invariant 1).
+    """
+    denied = identities.matching(domain.spec.denied_admins)
+    named = {user for voice in voices for user in voice.names.get(domain.domain, ())} - denied
+    unclear = named & identities.ambiguous
+    desired = frozenset(named - unclear)
+    pending = _undeliverable(domain, voices, identities)
+    if located.row is None:
+        return Difference(
+            located, desired=desired, pending=pending + len(desired), ambiguous=_people(unclear, snapshot)
+        )
+
+    rows = snapshot.accesses.get(located.row.id, ())
+    holders = {row.user for row in rows}
+    admins = tuple(row for row in rows if row.admin)
+    owned = frozenset(row.id for row in admins if row.id in snapshot.ledger)
+    protected = identities.matching(domain.spec.protected_admins)
+    view = _View(domain, voices, snapshot.users, frozenset(named), protected, owned)
+    suspects, settled = [], []
+    for row in admins:
+        if row.user in denied:
+            continue
+        if (keep := view.reason_to_keep(row)) is None:
+            suspects.append(view.suspect(row))
+        elif keep.closes_case:
+            settled.append(row.id)
+    return Difference(
+        located,
+        desired=desired,
+        admins=admins,
+        owned=owned,
+        missing=tuple(
+            Grant(located.row.id, domain.domain, user, view.naming(user)) for user in sorted(desired - holders)
+        ),
+        adoptable=_adoptable(domain, admins, owned, desired, view),
+        suspects=tuple(suspects),
+        denied=tuple(row for row in admins if row.user in denied),
+        settled=frozenset(settled),
+        protected=sum(row.user in protected for row in admins),
+        pending=pending,
+        ambiguous=_people(unclear - holders, snapshot),
+    )
+
+
+def reason_to_keep(
+    domain: MailDomain, access: Access, voices: tuple[Voice, ...], snapshot: Snapshot, identities: Identities
+) -> KeepReason | None:
+    """The first rule that keeps one ADMIN row, or None when it is suspect. For `explain`."""
+    named = frozenset(user for voice in voices for user in voice.names.get(domain.domain, ()))
+    protected = identities.matching(domain.spec.protected_admins)
+    owned = frozenset({access.id} & snapshot.ledger.keys())
+    return _View(domain, voices, snapshot.users, named, protected, owned).reason_to_keep(access)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What judging one row of one domain needs."""
+
+    domain: MailDomain
+    voices: tuple[Voice, ...]
+    users: Mapping[UserId, User]
+    named: frozenset[UserId]
+    protected: frozenset[UserId]
+    owned: frozenset[AccessId]
+
+    def reason_to_keep(self, access: Access) -> KeepReason | None:
+        if access.user in self.named:
+            return KeepReason.ENTITLED
+        if access.user in self.protected:
+            return KeepReason.PROTECTED
+        if self.domain.spec.ownership is Ownership.LEDGER and access.id not in self.owned:
+            return KeepReason.FOREIGN
+        user = self.users.get(access.user)
+        if user is None or not user.active:
+            return KeepReason.INACTIVE
+        if user.email is None:
+            return KeepReason.NO_EMAIL
+        if not self.voices or any(voice.denies(access.user, self.domain.domain) is None for voice in self.voices):
+            return KeepReason.SOURCE_SILENT
+        return None
+
+    def suspect(self, access: Access) -> Suspect:
+        said = [(voice, voice.denies(access.user, self.domain.domain)) for voice in self.voices]
+        proofs = [(voice, answer) for voice, answer in said if answer is not None]
+        return Suspect(
+            access,
+            tuple(evidence(voice, answer) for voice, answer in proofs),
+            confirmed=all(voice.agrees_twice(answer) for voice, answer in proofs),
+        )
+
+    def naming(self, user: UserId) -> tuple[ResourceKey, ...]:
+        return tuple(voice.key for voice in self.voices if user in voice.names.get(self.domain.domain, ()))
+
+
+def _adoptable(
+    domain: MailDomain,
+    admins: tuple[Access, ...],
+    owned: frozenset[AccessId],
+    desired: frozenset[UserId],
+    view: _View,
+) -> tuple[Adoption, ...]:
+    if domain.spec.adoption is AdoptionPolicy.NEVER:
+        return ()
+    return tuple(
+        Adoption(row, domain.domain, view.naming(row.user))
+        for row in admins
+        if row.id not in owned and row.user in desired
+    )
+
+
+def _undeliverable(domain: MailDomain, voices: tuple[Voice, ...], identities: Identities) -> int:
+    """How many names of a declaration belong to nobody yet: protected administrators and static grants (D1)."""
+    waiting: list[Email] = list(domain.spec.protected_admins)
+    for voice in voices:
+        if voice.state.spec.provider.static is not None and not voice.state.spec.suspend:
+            grants = voice.state.spec.provider.static.grants
+            waiting.extend(grant.email for grant in grants if domain.domain in grant.domains)
+    return identities.unmatched({email.key: email for email in waiting}.values())
+
+
+def _people(users: Collection[UserId], snapshot: Snapshot) -> int:
+    """How many different e-mails these users have."""
+    return len({email.key for user in users if (email := snapshot.users[user].email) is not None})

@@ -1,0 +1,113 @@
+"""What about one domain, taken by itself? Its difference and its cases, before anything is judged across domains."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from controller.planning.cases import Docket, update_docket
+from controller.planning.difference import NOWHERE, Difference, Located, compare
+from controller.planning.facts import Case, Holding, Origin, Scope, Snapshot
+from controller.planning.identity import Identities
+from controller.planning.sources import Voice
+from controller.planning.standing import Standing
+from controller.resources.maildomain import Mode
+from controller.resources.names import DomainName, ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One declared domain, compared, with its cases brought up to date."""
+
+    standing: Standing
+    mode: Mode
+    """The mode that counts: the declared one, or the one that is asked for."""
+    suspended: bool
+    """By itself, or because all of its sources are."""
+    difference: Difference
+    docket: Docket = field(default_factory=Docket)
+
+    @property
+    def key(self) -> ResourceKey:
+        """The resource."""
+        return self.standing.resource.key
+
+    @property
+    def name(self) -> DomainName:
+        """The domain."""
+        return self.standing.resource.domain
+
+    @property
+    def scope(self) -> Scope:
+        """The resource as holds name it."""
+        return Scope("MailDomain", self.key)
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything may be written for it."""
+        located = self.difference.located.row is not None
+        return self.standing.admitted and located and not self.suspended and self.mode is not Mode.OBSERVE
+
+    @property
+    def revokes(self) -> bool:
+        """Whether revocations may be carried out."""
+        return self.acts and self.mode is Mode.ENFORCE
+
+    @property
+    def wanted(self) -> frozenset[Holding]:
+        """The grants that are missing, as holdings."""
+        return frozenset(Holding(grant.domain, grant.user) for grant in self.difference.missing)
+
+    def granted_since(self, start: datetime, snapshot: Snapshot) -> int:
+        """How many rows were granted after `start`, stand, and are under no case."""
+        contested = {item.access.id for item in self.docket.open}
+        entries = (snapshot.ledger.get(row.id) for row in self.difference.admins if row.id not in contested)
+        return sum(entry is not None and entry.origin is Origin.GRANTED and entry.since > start for entry in entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Drafter:
+    """What drafting every domain needs, gathered once."""
+
+    snapshot: Snapshot
+    identities: Identities
+    voices: Mapping[ResourceKey, Voice]
+    located: Mapping[DomainName, Located]
+    cases: Mapping[str, tuple[Case, ...]]
+    """Open cases by the id of their domain."""
+    as_if: Mode | None
+
+    def draft(self, standing: Standing) -> Draft:
+        """Compare one domain and update its cases. A domain that may not act is neither compared nor touched."""
+        resource = standing.resource
+        mode = self.as_if or resource.spec.mode
+        voices = tuple(self.voices[key] for key in standing.sources)
+        suspended = resource.spec.suspend or (bool(voices) and all(voice.state.spec.suspend for voice in voices))
+        if not standing.admitted:
+            return Draft(standing, mode, suspended, Difference(NOWHERE))
+        located = self.located.get(resource.domain, NOWHERE)
+        difference = compare(resource, located, voices, self.snapshot, self.identities)
+        draft = Draft(standing, mode, suspended, difference)
+        if located.row is None or suspended:
+            return draft
+        docket = update_docket(
+            resource.key,
+            resource.domain,
+            difference,
+            self.cases.get(located.row.id, ()),
+            enforced=draft.revokes,
+            now=self.snapshot.taken_at,
+        )
+        return Draft(standing, mode, suspended, difference, docket)
+
+
+def cases_by_domain(cases: Iterable[Case]) -> Mapping[str, tuple[Case, ...]]:
+    """Group open cases by the id of their domain."""
+    grouped: dict[str, tuple[Case, ...]] = {}
+    for case in cases:
+        grouped[case.domain] = (*grouped.get(case.domain, ()), case)
+    return grouped
+
+
+def window_start(snapshot: Snapshot, window: timedelta) -> datetime:
+    """When a sliding window began, in database time."""
+    return snapshot.taken_at - window

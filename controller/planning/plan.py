@@ -1,0 +1,276 @@
+"""What should change? The one decision that operator, `plan`, `apply`, sandbox and tests share.
+
+    Answers x Rows x Ledger x Policy -> Differences -> Cases -> Guard -> Plan
+
+A pure function without I/O: it is given everything, the clock included, and gives back values.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from controller.planning.cases import OpenCase, changed
+from controller.planning.changes import Adoption, Changes, Denied, Grant, NotEntitled, Revocation
+from controller.planning.difference import Difference, locate
+from controller.planning.draft import Draft, Drafter, cases_by_domain
+from controller.planning.facts import AccessId, Case, CaseState, Hold, Holding, Snapshot, UserId
+from controller.planning.guard import Approvals, Bench, hold_grants, judge
+from controller.planning.identity import identify
+from controller.planning.sources import SourceState, Voice, listen
+from controller.planning.standing import Standing, new_claims
+from controller.planning.wards import convene
+from controller.resources.maildomain import Mode
+from controller.resources.names import ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything that a plan depends on."""
+
+    standings: Sequence[Standing]
+    sources: Mapping[ResourceKey, SourceState]
+    snapshot: Snapshot
+    now: float
+    """Monotonic seconds, on the clock of the answers."""
+    approvals: Approvals = field(default_factory=Approvals)
+    as_if: Mode | None = None
+    """Plan as if every domain had this mode."""
+    confirm_after: timedelta | None = None
+    """Overrides `confirmRevocations.after` of every source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One access that waits for approval."""
+
+    user: UserId
+    reason: str
+    """`NotEntitled` for a revocation, `Entitled` for a grant."""
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class DomainPlan:
+    """What this pass does to one domain, and what it leaves. Nothing in it means in sync."""
+
+    standing: Standing
+    mode: Mode
+    suspended: bool
+    difference: Difference
+    grants: tuple[Grant, ...] = ()
+    adoptions: tuple[Adoption, ...] = ()
+    revocations: tuple[Revocation, ...] = ()
+    held: tuple[Held, ...] = ()
+    suspected: int = 0
+    """Open cases that are not held: they wait for confirmation, for an answer, or for the end of a wave."""
+    suppressed_grants: int = 0
+    suppressed_revocations: int = 0
+
+    @property
+    def suppressed(self) -> int:
+        """How many changes the mode or `suspend` leaves undone."""
+        return self.suppressed_grants + self.suppressed_revocations
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole decision of one pass."""
+
+    domains: tuple[DomainPlan, ...]
+    holds: tuple[Hold, ...]
+    """Holds that wait for approval after this pass."""
+    changes: Changes
+    """What one transaction carries out."""
+    ask_again: Mapping[ResourceKey, frozenset[UserId]]
+    """Suspects whom each source has to confirm at a second ask."""
+
+
+def plan(question: Question) -> Plan:
+    """Decide. Deterministic: the same question gives the same plan.
+
+    Only declared domains that may act are looked at; everything else is out of scope and stays untouched (D3).
+    """
+    snapshot = question.snapshot
+    voices = {
+        key: listen(state, snapshot.users, now=question.now, confirm_after=question.confirm_after)
+        for key, state in question.sources.items()
+    }
+    drafter = Drafter(
+        snapshot,
+        identify(snapshot.users),
+        voices,
+        locate(snapshot.domains),
+        cases_by_domain(snapshot.cases),
+        question.as_if,
+    )
+    drafts = [drafter.draft(standing) for standing in question.standings]
+    bench = Bench(
+        snapshot.taken_at, question.approvals, {hold.id: hold for hold in snapshot.holds}, snapshot.spent_holds
+    )
+    verdict = _judge(drafts, question, bench)
+    plans = tuple(_plan_domain(draft, verdict) for draft in drafts)
+    return Plan(
+        domains=plans,
+        holds=tuple(hold for hold in bench.standing.values() if not hold.approved),
+        changes=_changes(plans, drafts, verdict, question, bench),
+        ask_again=_ask_again(drafts, voices),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the guard decided over all domains."""
+
+    executed: Mapping[ResourceKey, tuple[OpenCase, ...]]
+    gone: frozenset[AccessId]
+    """Rows of executed cases."""
+    cases: Mapping[AccessId, Case]
+    """Judged cases that stay open, in their new state."""
+    holds: Mapping[str, Hold]
+    """Holds that stand, by id."""
+    held_grants: Mapping[Holding, Hold]
+
+    def remaining(self, draft: Draft) -> tuple[Case, ...]:
+        """The open cases of one domain after this pass."""
+        rest = (item for item in draft.docket.open if item.access.id not in self.gone)
+        return tuple(self.cases.get(item.access.id, item.case) for item in rest)
+
+
+def _judge(drafts: Sequence[Draft], question: Question, bench: Bench) -> _Verdict:
+    held_grants: dict[Holding, Hold] = {}
+    granted: dict[ResourceKey, int] = {}
+    for draft in drafts:
+        if draft.acts and draft.difference.missing:
+            held = _hold_grants(draft, bench)
+            held_grants.update(held)
+            granted[draft.key] = len(draft.difference.missing) - len(held)
+    session = convene(drafts, question.sources, question.snapshot, granted)
+    bench.keep(bench.undecided(judged=session.scopes, declared={draft.scope for draft in drafts}))
+    judgement = judge(session.sources, session.domains, session.floors, bench, ripe=session.ripe)
+    executed: dict[ResourceKey, tuple[OpenCase, ...]] = defaultdict(tuple)
+    for item in judgement.executable:
+        executed[item.resource] += (item,)
+    return _Verdict(
+        executed,
+        frozenset(item.access.id for item in judgement.executable),
+        {case.access: case for case in judgement.cases},
+        bench.standing,
+        held_grants,
+    )
+
+
+def _hold_grants(draft: Draft, bench: Bench) -> Mapping[Holding, Hold]:
+    """A team that is replaced may exceed `maxAdmins` by those who are on their way out."""
+    leaving = len(draft.docket.open) + len(draft.difference.denied) if draft.revokes else 0
+    after = len(draft.difference.admins) + len(draft.difference.missing) - leaving
+    return hold_grants(draft.scope, draft.standing.resource.spec.limits.max_admins, draft.wanted, after, bench)
+
+
+def _plan_domain(draft: Draft, verdict: _Verdict) -> DomainPlan:
+    difference = draft.difference
+    known = DomainPlan(draft.standing, draft.mode, draft.suspended, difference)
+    if not draft.standing.admitted or difference.located.row is None:
+        return known
+    removable = len(difference.suspects) + len(difference.denied)
+    if not draft.acts:
+        return DomainPlan(
+            draft.standing,
+            draft.mode,
+            draft.suspended,
+            difference,
+            suppressed_grants=len(difference.missing),
+            suppressed_revocations=removable,
+        )
+    executed = verdict.executed.get(draft.key, ())
+    waiting = verdict.remaining(draft)
+    held_cases = [case for case in waiting if case.state is CaseState.HELD and case.hold in verdict.holds]
+    return DomainPlan(
+        draft.standing,
+        draft.mode,
+        draft.suspended,
+        difference,
+        grants=tuple(
+            grant for grant in difference.missing if Holding(grant.domain, grant.user) not in verdict.held_grants
+        ),
+        adoptions=difference.adoptable,
+        revocations=_revocations(draft, executed),
+        held=_held(draft, held_cases, verdict),
+        suspected=len(waiting) - len(held_cases),
+        suppressed_revocations=0 if draft.revokes else removable,
+    )
+
+
+def _revocations(draft: Draft, executed: Sequence[OpenCase]) -> tuple[Revocation, ...]:
+    if not draft.revokes:
+        return ()
+    sources = draft.standing.sources
+    denied = [Revocation(row, draft.name, sources, Denied()) for row in draft.difference.denied]
+    judged = [
+        Revocation(item.access, draft.name, sources, NotEntitled(item.case, item.suspect.evidence))
+        for item in executed
+        if item.suspect is not None
+    ]
+    return (*denied, *judged)
+
+
+def _held(draft: Draft, cases: Sequence[Case], verdict: _Verdict) -> tuple[Held, ...]:
+    revocations = [Held(case.user, "NotEntitled", verdict.holds[case.hold]) for case in cases if case.hold]
+    grants = [
+        Held(access.user, "Entitled", verdict.held_grants[access])
+        for access in sorted(draft.wanted)
+        if access in verdict.held_grants
+    ]
+    return (*revocations, *grants)
+
+
+def _changes(
+    plans: Sequence[DomainPlan], drafts: Sequence[Draft], verdict: _Verdict, question: Question, bench: Bench
+) -> Changes:
+    snapshot = question.snapshot
+    recorded = {case.access: case for case in snapshot.cases}
+    executed = [item.case for items in verdict.executed.values() for item in items]
+    return Changes(
+        grants=tuple(grant for domain in plans for grant in domain.grants),
+        adoptions=tuple(adoption for domain in plans for adoption in domain.adoptions),
+        revocations=tuple(revocation for domain in plans for revocation in domain.revocations),
+        forgotten=_forgotten(drafts, snapshot),
+        cases=(
+            *changed((case for draft in drafts for case in verdict.remaining(draft)), recorded),
+            *(case for draft in drafts for case in draft.docket.closed),
+            *(replace(case, state=CaseState.EXECUTED) for case in executed),
+        ),
+        holds=_changed_holds(bench),
+        claims=new_claims(question.standings, snapshot.claims),
+    )
+
+
+def _changed_holds(bench: Bench) -> tuple[Hold, ...]:
+    standing = (hold for hold in bench.standing.values() if bench.recorded.get(hold.id) != hold)
+    return (*standing, *bench.over())
+
+
+def _forgotten(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[AccessId, ...]:
+    """Ledger entries of acting domains whose row is proved gone."""
+    acting = {row.id for draft in drafts if draft.acts and (row := draft.difference.located.row) is not None}
+    standing = {access.id for rows in snapshot.accesses.values() for access in rows}
+    return tuple(
+        sorted(
+            owned.access
+            for owned in snapshot.ledger.values()
+            if owned.domain in acting and owned.access not in standing
+        )
+    )
+
+
+def _ask_again(drafts: Sequence[Draft], voices: Mapping[ResourceKey, Voice]) -> Mapping[ResourceKey, frozenset[UserId]]:
+    wanted: dict[ResourceKey, set[UserId]] = defaultdict(set)
+    for draft in drafts:
+        for item in draft.docket.open:
+            if item.suspect is None or item.confirmed:
+                continue
+            for key in draft.standing.sources:
+                answer = voices[key].denies(item.access.user, draft.name)
+                if answer is not None and not voices[key].agrees_twice(answer):
+                    wanted[key].add(item.access.user)
+    return {key: frozenset(users) for key, users in wanted.items()}

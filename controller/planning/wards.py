@@ -1,0 +1,89 @@
+"""What counts against which limit? The wards of one judgement, made from the drafts of all domains."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from controller.planning.draft import Draft, window_start
+from controller.planning.facts import Activity, Scope, Snapshot
+from controller.planning.guard import Floor, Ward
+from controller.planning.sources import SourceState
+from controller.resources.names import ResourceKey
+
+DOMAIN_FLOOR = 1
+SOURCE_FLOOR = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One judgement: the sources and domains that are judged together, and the domains whose cases may go."""
+
+    sources: tuple[Ward, ...]
+    domains: tuple[Ward, ...]
+    floors: Mapping[ResourceKey, Floor]
+    ripe: frozenset[ResourceKey]
+    scopes: frozenset[Scope]
+    """Every object whose holds this judgement decides anew."""
+
+
+def convene(
+    drafts: Sequence[Draft],
+    states: Mapping[ResourceKey, SourceState],
+    snapshot: Snapshot,
+    granted: Mapping[ResourceKey, int],
+) -> Session:
+    """Gather what is judged now: each domain with a source whose wave has ended, and all sources of those domains.
+
+    `granted` says how many grants this pass carries out for each MailDomain.
+    """
+    acting = [draft for draft in drafts if draft.standing.admitted]
+    judged = [draft for draft in acting if any(states[key].judging for key in draft.standing.sources)]
+    keys = {key for draft in judged for key in draft.standing.sources}
+    by_source: dict[ResourceKey, list[Draft]] = defaultdict(list)
+    for draft in acting:
+        for key in keys.intersection(draft.standing.sources):
+            by_source[key].append(draft)
+    contested = [draft for draft in judged if draft.docket.open]
+    return Session(
+        sources=tuple(_source_ward(states[key], by_source[key], snapshot) for key in sorted(keys)),
+        domains=tuple(_domain_ward(draft, snapshot, granted.get(draft.key, 0)) for draft in contested),
+        floors={draft.key: _floor(draft, granted.get(draft.key, 0)) for draft in contested},
+        ripe=frozenset(draft.key for draft in judged if _ripe(draft, states)),
+        scopes=frozenset(draft.scope for draft in judged) | {Scope("EntitlementSource", key) for key in keys},
+    )
+
+
+def _ripe(draft: Draft, states: Mapping[ResourceKey, SourceState]) -> bool:
+    return draft.revokes and all(states[key].complete for key in draft.standing.sources)
+
+
+def _source_ward(state: SourceState, drafts: Sequence[Draft], snapshot: Snapshot) -> Ward:
+    limit = state.spec.limits.revocations
+    within = snapshot.activity.get(limit.window, {})
+    activity = [within.get(draft.name, Activity()) for draft in drafts]
+    return Ward(
+        Scope("EntitlementSource", state.key),
+        limit,
+        SOURCE_FLOOR,
+        rows=sum(len(draft.difference.admins) for draft in drafts),
+        activity=Activity(sum(item.granted for item in activity), sum(item.revoked for item in activity)),
+        cases=tuple(item for draft in drafts for item in draft.docket.open),
+    )
+
+
+def _domain_ward(draft: Draft, snapshot: Snapshot, granted: int) -> Ward:
+    limit = draft.standing.resource.spec.limits.revocations
+    return Ward(
+        draft.scope,
+        limit,
+        DOMAIN_FLOOR,
+        rows=len(draft.difference.admins),
+        activity=snapshot.activity.get(limit.window, {}).get(draft.name, Activity()),
+        cases=draft.docket.open,
+        offset=granted + draft.granted_since(window_start(snapshot, limit.window), snapshot),
+    )
+
+
+def _floor(draft: Draft, granted: int) -> Floor:
+    admins = len(draft.difference.admins) - len(draft.difference.denied) + granted
+    return Floor(draft.standing.resource.spec.limits.min_admins, admins)
