@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from controller.planning.facts import (
     Answer,
+    AnswerReason,
     Entitled,
     Evidence,
     Partial,
@@ -37,7 +38,7 @@ class SourceState:
     """Whether a complete wave has just ended: only then cases are judged and executed."""
     settled: bool = True
     """Whether the start is at least `staleAfter` ago: only then missing answers count as stale."""
-    refusal: str | None = None
+    refusal: AnswerReason | None = None
     """Why the source can't be asked at all (`SecretMissing`, `Unauthenticated`, `CircuitOpen`); None = it can."""
 
 

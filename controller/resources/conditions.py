@@ -38,6 +38,7 @@ class Reason(StrEnum):
     OBSERVING = "Observing", "There is a difference that the mode does not allow to carry out."
     PROGRESSING = "Progressing", "Answers are still being gathered."
     RECONCILED = "Reconciled", "Nothing is under way."
+    CHANGES_PENDING = "ChangesPending", "There are changes that have not been carried out yet."
     DOMAIN_MISSING = "DomainMissing", "The mail database has no such domain yet."
     DOMAIN_AMBIGUOUS = "DomainAmbiguous", "The mail database has this domain under a name that is not canonical only."
     DOMAIN_ALIAS = "DomainAlias", "The domain is an alias of another one; aliases have no administrators of their own."

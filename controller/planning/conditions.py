@@ -1,0 +1,169 @@
+"""What is said about a resource? The Ready table of the design as one function a kind (kstatus)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.planning.facts import Hold
+from controller.planning.guard import LIMIT_REASONS, kind_of
+from controller.planning.health import SourceHealth
+from controller.planning.plan import DomainPlan
+from controller.resources.conditions import Condition, ConditionType, Reason, Truth
+
+_STALLING = frozenset(
+    {
+        Reason.NOT_AUTHORIZED,
+        Reason.DOMAIN_CLAIM_CONFLICT,
+        Reason.FOREIGN_OWNER,
+        Reason.SCHEMA_UNKNOWN,
+        Reason.MIGRATION_NEEDED,
+        Reason.INVALID_SPEC,
+        Reason.DOMAIN_AMBIGUOUS,
+        Reason.DOMAIN_ALIAS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One line of the Ready table. `status` None leaves Ready as it was."""
+
+    status: Truth | None
+    reason: Reason
+
+
+def domain_conditions(
+    domain: DomainPlan,
+    sources: Mapping[Any, SourceHealth],
+    *,
+    before: Iterable[Mapping[str, Any]] = (),
+    carried_out: bool = True,
+) -> tuple[Condition, ...]:
+    """Write the conditions of one MailDomain.
+
+    `before` are its present conditions, for situations that leave Ready unchanged. `carried_out` tells whether the
+    plan's changes are in the database now; a plan that is only shown leaves them to be made.
+    """
+    health = [sources[key] for key in domain.standing.sources]
+    ready = _ready(domain, health, carried_out=carried_out)
+    held = next((item.hold for item in domain.held), None)
+    return (
+        _unchanged_or(ready, before),
+        _reconciling(domain, ready),
+        _stalled(ready.reason),
+        _flag(ConditionType.FRESH, ready.reason is not Reason.SOURCE_STALE, Reason.FRESH, Reason.SOURCE_STALE),
+        _drifted(domain, carried_out=carried_out),
+        held_condition(held),
+    )
+
+
+def stalled_conditions(reason: Reason) -> tuple[Condition, ...]:
+    """Write the conditions of a resource of either kind that can't be worked on at all."""
+    return (
+        Condition(ConditionType.READY, "False", reason),
+        Condition(ConditionType.RECONCILING, "False", reason),
+        Condition(ConditionType.STALLED, "True", reason),
+    )
+
+
+def source_conditions(
+    health: SourceHealth,
+    *,
+    suspended: bool,
+    hold: Hold | None,
+    too_slow: bool = False,
+    before: Iterable[Mapping[str, Any]] = (),
+) -> tuple[Condition, ...]:
+    """Write the conditions of one EntitlementSource."""
+    ready = _source_ready(health, suspended=suspended, hold=hold)
+    if suspended:
+        progress = Condition(ConditionType.RECONCILING, "False", Reason.SUSPENDED)
+    elif health.gathering:
+        progress = Condition(ConditionType.RECONCILING, "True", Reason.PROGRESSING)
+    else:
+        progress = Condition(
+            ConditionType.RECONCILING, "False", Reason.RATES_TOO_LOW if too_slow else Reason.RECONCILED
+        )
+    reachable = _flag(
+        ConditionType.REACHABLE, health.trouble is None, Reason.ANSWERING, health.trouble or Reason.ANSWERING
+    )
+    if health.trouble is None and not health.tally.asked:
+        reachable = Condition(ConditionType.REACHABLE, "Unknown", Reason.PROGRESSING)
+    return (_unchanged_or(ready, before), progress, _stalled(ready.reason), reachable, held_condition(hold))
+
+
+def held_condition(hold: Hold | None) -> Condition:
+    """Say whether something waits for approval, and which limit holds it."""
+    if hold is None:
+        return Condition(ConditionType.REVOCATIONS_HELD, "False", Reason.WITHIN_LIMITS)
+    return Condition(ConditionType.REVOCATIONS_HELD, "True", LIMIT_REASONS[kind_of(hold)])
+
+
+def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool) -> Ready:
+    refusal = domain.standing.refusal or domain.difference.located.missing
+    if refusal is not None:
+        return Ready("False", refusal)
+    if domain.suspended:
+        return Ready(None, Reason.SUSPENDED)
+    if any(source.gathering for source in health):
+        return Ready(None, Reason.PROGRESSING)
+    if any(source.stale for source in health):
+        return Ready("Unknown", Reason.SOURCE_STALE)
+    if domain.held:
+        return Ready("False", Reason.REVOCATIONS_HELD)
+    if not carried_out and (domain.grants or domain.revocations or domain.adoptions):
+        return Ready(None, Reason.CHANGES_PENDING)
+    if domain.suspected:
+        return Ready(None, Reason.SUSPECTED)
+    return Ready("True", Reason.OBSERVING if domain.suppressed else Reason.IN_SYNC)
+
+
+def _source_ready(health: SourceHealth, *, suspended: bool, hold: Hold | None) -> Ready:
+    if suspended:
+        return Ready(None, Reason.SUSPENDED)
+    if health.trouble is not None:
+        return Ready("False", health.trouble)
+    if hold is not None:
+        return Ready("False", Reason.REVOCATIONS_HELD)
+    if health.gathering:
+        return Ready(None, Reason.PROGRESSING)
+    return Ready("Unknown", Reason.SOURCE_STALE) if health.stale else Ready("True", Reason.ANSWERING)
+
+
+def _unchanged_or(ready: Ready, before: Iterable[Mapping[str, Any]]) -> Condition:
+    if ready.status is not None:
+        return Condition(ConditionType.READY, ready.status, ready.reason)
+    known = next((condition for condition in before if condition.get("type") == ConditionType.READY), {})
+    reason = next((reason for reason in Reason if reason.value == known.get("reason")), None)
+    if reason is None:
+        return Condition(ConditionType.READY, "Unknown", ready.reason)
+    return Condition(ConditionType.READY, known["status"], reason)
+
+
+def _reconciling(domain: DomainPlan, ready: Ready) -> Condition:
+    if ready.reason in (Reason.DOMAIN_MISSING, Reason.SOURCE_NOT_FOUND):
+        return Condition(ConditionType.RECONCILING, "True", ready.reason)
+    if ready.status is None and not domain.suspended:
+        return Condition(ConditionType.RECONCILING, "True", ready.reason)
+    return Condition(ConditionType.RECONCILING, "False", Reason.SUSPENDED if domain.suspended else Reason.RECONCILED)
+
+
+def _stalled(reason: Reason) -> Condition:
+    stalls = reason in _STALLING
+    return Condition(ConditionType.STALLED, "True" if stalls else "False", reason if stalls else Reason.RECONCILED)
+
+
+def _drifted(domain: DomainPlan, *, carried_out: bool) -> Condition:
+    if domain.suppressed:
+        return Condition(ConditionType.DRIFTED, "True", Reason.SUPPRESSED_BY_MODE)
+    if domain.suspected or domain.held:
+        return Condition(
+            ConditionType.DRIFTED, "True", Reason.SUSPECTED if domain.suspected else Reason.REVOCATIONS_HELD
+        )
+    if not carried_out and (domain.grants or domain.revocations):
+        return Condition(ConditionType.DRIFTED, "True", Reason.CHANGES_PENDING)
+    return Condition(ConditionType.DRIFTED, "False", Reason.NO_DRIFT)
+
+
+def _flag(kind: ConditionType, holds: bool, good: Reason, bad: Reason) -> Condition:  # noqa: FBT001  # the fact itself
+    return Condition(kind, "True" if holds else "False", good if holds else bad)
