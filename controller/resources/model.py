@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -68,7 +68,8 @@ class Metadata(Declared):
     uid: str = ""
     generation: int = 0
     creation_timestamp: datetime | None = None
-    annotations: Mapping[str, str] = {}
+    annotations: Annotated[Mapping[str, str], Field(repr=False)] = {}
+    """As they are. Never printed: kubectl's last-applied-configuration repeats the whole spec, e-mails included."""
 
     @property
     def key(self) -> ResourceKey:
@@ -108,7 +109,7 @@ class RevocationLimit(Declared):
 class Resource(Declared):
     """One declared object. `status` is what the API server holds now, as it is; files have none."""
 
-    api_version: Annotated[str, Field(pattern=f"^{GROUP}/{VERSION}$")]
+    api_version: Literal["maildomain.dev/v1alpha1"]
     kind: str
     metadata: Metadata
     status: Mapping[str, Any] = {}
