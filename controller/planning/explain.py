@@ -31,7 +31,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every fact behind one access. `decision` says in one word what happens: `Grant`, `Keep`, `Revoke`, `Hold`,
+    """Every fact behind one access.
+
+    `decision` says in one word what happens: `Grant`, `Keep`, `Revoke`, `Hold`,
     `Suspect`, `Nothing`; `because` is the reason.
     """
 
