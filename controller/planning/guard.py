@@ -55,10 +55,22 @@ class Bench:
     spent: Collection[str]
     standing: dict[str, Hold] = field(default_factory=dict)
     """Holds that stand after this judgement, by id."""
+    used: dict[str, Hold] = field(default_factory=dict)
+    """Approved holds of which nothing is left: their ids are spent, even when they were never recorded."""
 
     def over(self) -> tuple[Hold, ...]:
-        """Recorded holds that stand no more, closed."""
-        return tuple(replace(hold, closed=True) for hold in self.recorded.values() if hold.id not in self.standing)
+        """Holds that stand no more, closed."""
+        ended = {hold.id: hold for hold in self.recorded.values() if hold.id not in self.standing} | self.used
+        return tuple(replace(hold, closed=True) for hold in ended.values())
+
+    def use(self, carried_out: Collection[Holding]) -> None:
+        """Take what is carried out now off the approved holds. An empty one is used up: single use."""
+        for hold in [hold for hold in self.standing.values() if hold.approved]:
+            rest = hold.accesses - frozenset(carried_out)
+            if rest:
+                self.standing[hold.id] = replace(hold, accesses=rest)
+            else:
+                self.used[hold.id] = self.standing.pop(hold.id)
 
     def keep(self, holds: Iterable[Hold]) -> None:
         """Leave holds of scopes that are not judged now as they are."""
@@ -184,6 +196,7 @@ def judge(
     cases = {item.case.access: item for ward in domains for item in ward.cases}
     executable = tuple(item for item in cases.values() if _goes(item, held, ripe))
     going = {item.case.access for item in executable}
+    bench.use([item.case.holding for item in executable])
     rest = tuple(_restate(item, held, bench) for access, item in cases.items() if access not in going)
     return Judgement(executable, rest)
 
@@ -252,4 +265,5 @@ def hold_grants(
     if not grants or after <= limit:
         return {}
     holds = bench.hold(scope, MAX_ADMINS, f"{MAX_ADMINS} {limit}", frozenset(grants))
+    bench.use(grants)
     return {access: hold for hold in holds if not hold.approved for access in hold.accesses}
