@@ -78,7 +78,7 @@ def parse_documents(documents: Iterable[Document]) -> Declarations:
     placed: list[tuple[str, Declaration]] = []
     for where, content in _contents(documents, problems):
         try:
-            placed.extend((where, declaration) for declaration in _declarations(where, content))
+            placed.extend(_placed(where, content))
         except InvalidInput as error:
             problems.extend(error.problems)
     problems.extend(_doubles(placed))
@@ -134,8 +134,8 @@ def _unfolded(where: str, content: Any) -> Iterator[tuple[str, Any]]:
         yield where, content
 
 
-def _declarations(where: str, content: Any) -> Iterator[Declaration]:
-    """The object as we know it; nothing for an object that is not ours."""
+def _placed(where: str, content: Any) -> Iterator[tuple[str, Declaration]]:
+    """The object as we know it, with its place and name; nothing for an object that is not ours."""
     if not isinstance(content, Mapping):
         raise InvalidInput(Problem(where, "", _shape(content), "write one Kubernetes object a document"))
     group, kind = str(content.get("apiVersion")).partition("/")[0], content.get("kind")
@@ -143,11 +143,11 @@ def _declarations(where: str, content: Any) -> Iterator[Declaration]:
     # `status` is the API server's: in a file it is what some server held when the file was written.
     declared = {name: _without_nulls(part) for name, part in content.items() if name != "status"}
     if kind == "MailDomain":
-        yield _validated(MailDomain, where, declared, strict=True)
+        yield where, _validated(MailDomain, where, declared, strict=True)
     elif kind == "EntitlementSource":
-        yield _validated(EntitlementSource, where, declared, strict=True)
+        yield where, _validated(EntitlementSource, where, declared, strict=True)
     elif kind == "Secret" and group == "v1":
-        yield _validated(Secret, where, declared, strict=True)
+        yield where, _validated(Secret, where, declared, strict=True)
     elif group == GROUP:
         raise InvalidInput(Problem(where, "kind", "is not known", "write MailDomain or EntitlementSource"))
     elif not (isinstance(kind, str) and isinstance(content.get("apiVersion"), str)):
@@ -165,13 +165,16 @@ def _doubles(placed: Iterable[tuple[str, Declaration]]) -> Iterator[Problem]:
     objects: dict[tuple[str, ResourceKey], str] = {}
     names: dict[DomainName, str] = {}
     for where, declaration in placed:
-        first = objects.setdefault((declaration.kind, declaration.key), where)
-        if first != where:
-            yield Problem(where, "metadata.name", f"stands in {first} already", "keep one of them")
-        elif isinstance(declaration, MailDomain):
-            first = names.setdefault(declaration.domain, where)
-            if first != where:
-                yield Problem(where, "spec.domain", f"is claimed by {first} already", "keep one of them")
+        key = (declaration.kind, declaration.key)
+        if key in objects:
+            yield Problem(where, "metadata.name", f"stands in {objects[key]} already", "keep one of them")
+            continue
+        objects[key] = where
+        if isinstance(declaration, MailDomain):
+            if declaration.domain in names:
+                found = f"is claimed by {names[declaration.domain]} already"
+                yield Problem(where, "spec.domain", found, "keep one of them")
+            names.setdefault(declaration.domain, where)
 
 
 # --- from objects to models, with problems that people can act on -----------------------------------------------------

@@ -5,6 +5,7 @@ strictly), CEL rules with `oldSelf`. Not executed: the cost limits of rules, met
 """
 
 import functools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,10 +120,13 @@ def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[Val
 _Validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]  # its stubs lack it
 
 
+# Made once, at import: it raises the recursion limit, which Hypothesis wants to find as it left it.
+_ENVIRONMENT = celpy.Environment()
+
+
 @functools.cache
 def _program(rule: str) -> celpy.Runner:
-    environment = celpy.Environment()
-    return environment.program(environment.compile(rule))
+    return _ENVIRONMENT.program(_ENVIRONMENT.compile(rule))
 
 
 def _broken_rules(schema: Schema, value: Any, before: Any, path: str) -> Iterator[Refusal]:
@@ -130,7 +134,7 @@ def _broken_rules(schema: Schema, value: Any, before: Any, path: str) -> Iterato
         # A rule about `oldSelf` speaks on an update only.
         if before is None and "oldSelf" in validation["rule"]:
             continue
-        if not _holds(validation["rule"], value, before):
+        if not _holds(validation["rule"], json.dumps(value), json.dumps(before)):
             yield Refusal((path + validation.get("fieldPath", "")).removeprefix("."), validation["message"])
     if isinstance(value, Mapping):
         for name, part in schema.get("properties", {}).items():
@@ -143,9 +147,12 @@ def _broken_rules(schema: Schema, value: Any, before: Any, path: str) -> Iterato
             yield from _broken_rules(schema["items"], item, None, f"{path}[{index}]")
 
 
-def _holds(rule: str, value: Any, before: Any) -> bool:
+@functools.lru_cache(maxsize=100_000)
+def _holds(rule: str, value: str, before: str) -> bool:
+    """On values as JSON texts, so that a rule is run once on what many objects share."""
     try:
-        return bool(_program(rule).evaluate({"self": json_to_cel(value), "oldSelf": json_to_cel(before)}))
+        names = {"self": json_to_cel(json.loads(value)), "oldSelf": json_to_cel(json.loads(before))}
+        return bool(_program(rule).evaluate(names))
     except (CELEvalError, ValueError):
         # The server refuses as well what a rule can't be evaluated on.
         return False
