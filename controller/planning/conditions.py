@@ -105,10 +105,10 @@ def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool)
         return Ready("False", refusal)
     if domain.suspended:
         return Ready(None, Reason.SUSPENDED)
-    if any(source.gathering for source in health):
-        return Ready(None, Reason.PROGRESSING)
     if any(source.stale for source in health):
         return Ready("Unknown", Reason.SOURCE_STALE)
+    if any(source.gathering for source in health):
+        return Ready(None, Reason.PROGRESSING)
     if domain.held:
         return Ready("False", Reason.REVOCATIONS_HELD)
     if not carried_out and (domain.grants or domain.revocations or domain.adoptions):

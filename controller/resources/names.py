@@ -6,6 +6,7 @@ Kelvin sign match `k` (A-52, invariant 7).
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, NewType
 
 import idna
@@ -33,9 +34,10 @@ class ResourceKey(NamedTuple):
 
 def fold(text: str) -> str:
     """Lower A-Z and leave every other character as it is."""
-    return text.translate(_A_TO_Z)
+    return text.lower() if text.isascii() else text.translate(_A_TO_Z)
 
 
+@lru_cache(maxsize=65_536)
 def canonical_domain(text: str) -> DomainName | None:
     """Return the canonical form of a domain name, or None when the text is not one.
 

@@ -143,7 +143,8 @@ class PlanningWorld:
         accesses: dict[DomainId, tuple[Access, ...]] = {}
         for row in self.rows.values():
             accesses[row.domain] = (*accesses.get(row.domain, ()), row)
-        windows = {item.spec.limits.revocations.window for item in (*self.declared, *self.sources.values())}
+        windows = {item.spec.limits.revocations.window for item in self.declared}
+        windows |= {item.spec.limits.revocations.window for item in self.sources.values()}
         return Snapshot(
             taken_at=self.time,
             epoch=1,

@@ -1,11 +1,13 @@
 """What the limits hold, what an approval lets through, and what neither does."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.planning import PlanningWorld, source_key
 
 
-def town(domains: int, admins: int, **spec: object) -> PlanningWorld:
+def town(domains: int, admins: int, **spec: Any) -> PlanningWorld:
     """Domains with so many long-standing administrators each, all asked and entitled."""
     world = PlanningWorld()
     for number in range(domains):

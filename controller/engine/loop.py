@@ -1,0 +1,163 @@
+"""Who works, and when is the next turn? The lease, the pace, and what happens when something we need is away."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from controller.engine.reign import Reign, Surroundings
+from controller.engine.world import World
+from controller.errors import ControllerError, MigrationNeeded, SchemaUnknown
+from controller.maildb.database import MailDatabase
+from controller.observability.metrics import Metrics
+from controller.resources.conditions import Reason
+
+log = structlog.get_logger(__name__)
+
+TURN = 2.0
+"""Seconds between two turns when nothing wakes the loop: how soon a change in the mail database is seen."""
+RENEWAL = 5.0
+"""Seconds between two renewals of the lease, a third of its life."""
+DEBOUNCE = 0.1
+"""Seconds for which a burst of events is gathered into one turn."""
+LONGEST_PAUSE = 30.0
+"""Seconds that the loop waits at most before it tries again what was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the loop is, for the probes."""
+
+    beat: float
+    """Monotonic time of its last turn."""
+    leading: bool
+    started: bool
+    """Whether the first list is done, or it stands by."""
+
+
+class Loop:
+    """The loop of one replica: it works while it holds the lease, and stands by while another does."""
+
+    def __init__(
+        self,
+        *,
+        database: MailDatabase,
+        world: World,
+        source_namespaces: Collection[str],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._around = Surroundings(database, world, source_namespaces, metrics, clock, self._wake.set)
+        self._reign: Reign | None = None
+        self._epoch: int | None = None
+        # The epoch of our lease as far as we know; the write itself checks it (invariant 9).
+        self._beat = clock()
+        self._started = False
+        self._failures = 0
+
+    def notice(self) -> None:
+        """Something was changed in the cluster. Only from the event loop's thread."""
+        if self._reign is not None:
+            self._reign.notice()
+            self._wake.set()
+
+    def vitals(self) -> Vitals:
+        """How the loop is."""
+        return Vitals(self._beat, self._reign is not None, self._started)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; the transaction that is under way then is finished first."""
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        leasing = asyncio.create_task(self._keep_lease(), name="lease")
+        try:
+            while not stop.is_set():
+                pause = await self._turn()
+                self._beat = self._clock()
+                await self._rest(pause, stopping, leasing)
+        finally:
+            stopping.cancel()
+            leasing.cancel()
+            await self._abdicate()
+            await self._give_lease_back()
+
+    # --- the turn ---
+
+    async def _turn(self) -> float:
+        """One turn; returns the seconds until the next one if nothing happens before."""
+        try:
+            if self._epoch is None:
+                await self._abdicate()
+                return TURN
+            if self._reign is None:
+                self._reign = Reign(self._around)
+                log.info("leading", epoch=self._epoch)
+            await self._reign.turn()
+        except (SchemaUnknown, MigrationNeeded) as error:
+            reason = Reason.SCHEMA_UNKNOWN if isinstance(error, SchemaUnknown) else Reason.MIGRATION_NEEDED
+            return await self._failed(error, reason)
+        except ControllerError as error:
+            return await self._failed(error, None)
+        self._started = True
+        self._failures = 0
+        return TURN
+
+    async def _failed(self, error: ControllerError, stalls: Reason | None) -> float:
+        """Something is away or unknown: say so, and wait longer each time, with full jitter."""
+        self._failures += 1
+        self._metrics.passed("failed", 0.0)
+        log.warning("turn_failed", error=type(error).__name__, message=str(error), failures=self._failures)
+        if stalls is not None and self._reign is not None:
+            with suppress(ControllerError):
+                await self._reign.stall(stalls)
+        longest = min(LONGEST_PAUSE, TURN * 2**self._failures)
+        return random.uniform(TURN / 2, longest)  # noqa: S311  # a pause, not a secret
+
+    async def _rest(self, pause: float, *ends: asyncio.Task[Any]) -> None:
+        waking = asyncio.create_task(self._wake.wait(), name="wake")
+        try:
+            await asyncio.wait((waking, *ends), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waking.cancel()
+        if self._wake.is_set():
+            await asyncio.sleep(DEBOUNCE)
+            self._wake.clear()
+        for task in ends:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def _abdicate(self) -> None:
+        if self._reign is not None:
+            reign, self._reign = self._reign, None
+            await reign.close()
+            self._metrics.gauges(leading=False)
+
+    # --- the lease ---
+
+    async def _keep_lease(self) -> None:
+        """Take the lease when it is free and renew it while we have it, beside whatever the turns do."""
+        while True:
+            try:
+                epoch = await asyncio.to_thread(self._database.lease)
+                self._started = self._started or epoch is None
+            except ControllerError as error:
+                log.warning("lease_unreachable", error=type(error).__name__)
+            else:
+                if (epoch is None) != (self._epoch is None):
+                    log.info("lease", held=epoch is not None)
+                    self._wake.set()
+                self._epoch = epoch
+            await asyncio.sleep(RENEWAL if self._epoch is not None else TURN)
+
+    async def _give_lease_back(self) -> None:
+        if self._epoch is not None:
+            with suppress(ControllerError):
+                await asyncio.to_thread(self._database.release, self._epoch)

@@ -1,0 +1,240 @@
+"""What does one run without a cluster do? Ask everybody once, suspects once more, decide, and write or only show."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from controller.engine.answers import AnswerBook
+from controller.engine.roster import Roster, Secrets
+from controller.engine.subjects import Directory, directory
+from controller.entitlements.source import Reply, Source
+from controller.entitlements.sweep import sweep
+from controller.errors import PlanOutdated
+from controller.maildb.database import MailDatabase
+from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
+from controller.planning.guard import Approvals
+from controller.planning.health import SourceHealth, examine, holders
+from controller.planning.plan import Plan, Question, plan
+from controller.planning.sources import SourceState, tally
+from controller.planning.standing import ClaimRules, Standing, resolve
+from controller.resources.documents import Declarations
+from controller.resources.maildomain import Mode
+from controller.resources.names import ResourceKey
+from controller.resources.source import EntitlementSource
+
+Progress = Callable[[ResourceKey, int, int], None]
+"""Called with a source, how many users were asked, and how many there are to ask."""
+
+ATTEMPTS = 3
+"""How often a run plans again when the database moved under its plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person who runs it wants."""
+
+    approve: frozenset[str] = frozenset()
+    as_if: Mode | None = None
+    confirm_after: timedelta | None = None
+    holders_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """How one source did."""
+
+    key: ResourceKey
+    health: SourceHealth
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was written."""
+
+    grants: int
+    revocations: int
+    adoptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run found and did."""
+
+    plan: Plan
+    question: Question
+    sources: tuple[SourceReport, ...]
+    applied: Applied | None
+    """None when nothing was to be written, as in `plan`."""
+
+
+async def plan_once(
+    database: MailDatabase,
+    declared: Declarations,
+    options: Options,
+    *,
+    secrets: Secrets,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Ask and decide, without writing. A suspect counts as confirmed: the plan shows what a second ask would allow.
+
+    Raises `DatabaseUnavailable` or `SchemaUnknown`; a source that does not answer is part of the outcome.
+    """
+    run = _Run(database, declared, options, secrets, progress)
+    try:
+        question = run.question(await run.gather(), confirm_after=timedelta(0))
+        return run.outcome(question, plan(question), applied=None)
+    finally:
+        await run.roster.close()
+
+
+async def apply_once(
+    database: MailDatabase,
+    declared: Declarations,
+    options: Options,
+    *,
+    secrets: Secrets,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Ask everybody once and suspects once more, decide on a fresh snapshot, and write in one transaction.
+
+    It is its own complete wave. Raises `DatabaseUnavailable`, `SchemaUnknown`, `MigrationNeeded`, `LeaseHeld`, and
+    `PlanOutdated` when the database kept moving.
+    """
+    run = _Run(database, declared, options, secrets, progress)
+    try:
+        await run.confirm(plan(run.question(await run.gather(), confirm_after=options.confirm_after)))
+        for attempt in range(ATTEMPTS):
+            try:
+                return await run.write()
+            except PlanOutdated:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+        raise AssertionError("every attempt returns or raises")
+    finally:
+        await run.roster.close()
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run: the answers that it gathers, and what it decides from them."""
+
+    database: MailDatabase
+    declared: Declarations
+    options: Options
+    secrets: Secrets
+    progress: Progress | None
+    roster: Roster = field(default_factory=Roster)
+    books: dict[ResourceKey, AnswerBook] = field(default_factory=dict)
+    requests: dict[ResourceKey, int] = field(default_factory=dict)
+    refusals: dict[ResourceKey, AnswerReason] = field(default_factory=dict)
+    open: Mapping[ResourceKey, Source] = field(default_factory=dict)
+    directory: Directory | None = None
+
+    @property
+    def sources(self) -> Mapping[ResourceKey, EntitlementSource]:
+        return {source.key: source for source in self.declared.sources}
+
+    async def snapshot(self) -> Snapshot:
+        names = {domain.domain for domain in self.declared.domains}
+        windows = {domain.spec.limits.revocations.window for domain in self.declared.domains}
+        windows |= {source.spec.limits.revocations.window for source in self.declared.sources}
+        return await asyncio.to_thread(self.database.snapshot, names, windows)
+
+    def standings(self, snapshot: Snapshot) -> tuple[Standing, ...]:
+        rules = ClaimRules(self.database.owner, snapshot.claims, absent_for=None)
+        return resolve(self.declared.domains, self.sources, source_namespaces=None, rules=rules)
+
+    async def gather(self) -> Snapshot:
+        """Ask every source that a domain uses about everybody, all sources at once."""
+        snapshot = await self.snapshot()
+        standings = self.standings(snapshot)
+        used = {key for standing in standings for key in standing.sources}
+        asked = [source for source in self.declared.sources if source.key in used and not source.spec.suspend]
+        self.open, missing = await self.roster.update(asked, self.secrets)
+        self.refusals.update(dict.fromkeys(missing, AnswerReason.SECRET_MISSING))
+        self.directory = directory(snapshot, standings)
+        held = holders(standings, snapshot)
+        everybody = snapshot.users.keys()
+        whom = {key: held.get(key, frozenset()) if self.options.holders_only else everybody for key in self.open}
+        await self.ask(whom)
+        return snapshot
+
+    async def ask(self, whom: Mapping[ResourceKey, Collection[UserId]]) -> None:
+        """Ask each source about its users."""
+        async with asyncio.TaskGroup() as group:
+            for key, users in whom.items():
+                if key in self.open:
+                    group.create_task(self._sweep(self.open[key], users))
+
+    async def _sweep(self, source: Source, users: Collection[UserId]) -> None:
+        assert self.directory is not None, "subjects are known once the snapshot is"  # noqa: S101
+        book = self.books.setdefault(source.key, AnswerBook(source.key))
+        subjects = tuple(self.directory.subjects(users))
+        asked = 0
+
+        def receive(subject: Subject, reply: Reply) -> None:
+            nonlocal asked
+            asked += 1
+            book.write(subject, reply, time.monotonic())
+            self.requests[source.key] = self.requests.get(source.key, 0) + reply.requests
+            if isinstance(reply.verdict, Unavailable) and reply.verdict.reason in (
+                AnswerReason.UNAUTHENTICATED,
+                AnswerReason.CIRCUIT_OPEN,
+            ):
+                self.refusals[source.key] = reply.verdict.reason
+            if self.progress is not None:
+                self.progress(source.key, asked, len(subjects))
+
+        await sweep(source, subjects, receive)
+
+    async def confirm(self, first: Plan) -> None:
+        """Ask the suspects once more, after the longest confirmation time of their sources."""
+        if not first.ask_again:
+            return
+        override = self.options.confirm_after
+        waits = (self.sources[key].spec.confirm_revocations.after for key in first.ask_again)
+        wait = max(waits) if override is None else override
+        await asyncio.sleep(wait.total_seconds())
+        await self.ask(first.ask_again)
+
+    async def write(self) -> Outcome:
+        """Decide on a fresh snapshot under a raised epoch, and write."""
+        async with aclosing_lease(self.database) as epoch:
+            question = self.question(await self.snapshot(), confirm_after=self.options.confirm_after)
+            decided = plan(question)
+            await asyncio.to_thread(self.database.write, decided.changes, epoch=epoch)
+        changes = decided.changes
+        applied = Applied(len(changes.grants), len(changes.revocations), len(changes.adoptions))
+        return self.outcome(question, decided, applied)
+
+    def question(self, snapshot: Snapshot, *, confirm_after: timedelta | None) -> Question:
+        return Question(
+            self.standings(snapshot),
+            {key: self._state(source) for key, source in self.sources.items()},
+            snapshot,
+            time.monotonic(),
+            Approvals(by_command=self.options.approve),
+            self.options.as_if,
+            confirm_after,
+        )
+
+    def _state(self, source: EntitlementSource) -> SourceState:
+        book = self.books.get(source.key, AnswerBook(source.key))
+        refusal = self.refusals.get(source.key)
+        sound = refusal is None and not tally(book.answers.values()).mostly_failed
+        return SourceState(source.key, source.spec, book.answers, complete=sound, refusal=refusal)
+
+    def outcome(self, question: Question, decided: Plan, applied: Applied | None) -> Outcome:
+        held = holders(question.standings, question.snapshot)
+        reports = tuple(
+            SourceReport(
+                key,
+                examine(state, state.answers.values(), held.get(key, ()), question.snapshot, now=question.now),
+                self.requests.get(key, 0),
+            )
+            for key, state in sorted(question.sources.items())
+        )
+        return Outcome(decided, question, reports, applied)

@@ -1,0 +1,442 @@
+"""What does the leading replica do? List, ask, plan, write, report: one turn after another.
+
+    turn: list what changed · read the database when it moved · let the desks ask · pass when there is news
+    pass: standings -> plan -> one transaction -> statuses of domains -> statuses of sources
+
+Nothing here decides about a row: that is `planning`. A reign ends with the lease; its answers end with it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from controller.engine.desk import Desk, Phase
+from controller.engine.listing import Absences, Listing, read_listing
+from controller.engine.reports import (
+    Population,
+    Report,
+    publish,
+    report_domains,
+    report_source,
+    report_stalled,
+)
+from controller.engine.roster import Roster, read_secrets
+from controller.engine.subjects import Directory, directory
+from controller.engine.triggers import ApprovalDesk, Pokes, Target
+from controller.engine.world import Kind, World
+from controller.entitlements.source import Reply, Source
+from controller.entitlements.sweep import sweep
+from controller.errors import PlanOutdated
+from controller.maildb.database import MailDatabase, Pulse
+from controller.observability.metrics import Metrics
+from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
+from controller.planning.health import SourceHealth, examine, holders
+from controller.planning.plan import Plan, Question, plan
+from controller.planning.sources import SourceState
+from controller.planning.standing import ClaimRules, Standing, resolve
+from controller.planning.status import Status, Wave
+from controller.resources.conditions import Reason
+from controller.resources.names import DomainName, ResourceKey
+from controller.resources.source import EntitlementSource
+
+log = structlog.get_logger(__name__)
+
+REFUSALS = frozenset({AnswerReason.UNAUTHENTICATED, AnswerReason.CIRCUIT_OPEN})
+"""Replies that end a sweep: the service does not know our key, or has failed too often."""
+
+RELIST = 600.0
+"""Seconds after which everything is listed again, whatever events said."""
+SECRETS = 60.0
+"""Seconds after which Secrets are read again, so that a rotated key needs no restart."""
+BREATHER = 3.0
+"""A pass is followed by a pause of this many times its length, so that a stream of answers leaves the CPU to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a reign works with."""
+
+    database: MailDatabase
+    world: World
+    source_namespaces: Collection[str]
+    metrics: Metrics
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    wake: Callable[[], None]
+    """Asks for a turn soon."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One source that is being asked."""
+
+    desk: Desk
+    source: Source
+    work: asyncio.Event
+    task: asyncio.Task[None]
+
+
+@dataclass(slots=True)
+class Reign:
+    """One term of leadership."""
+
+    around: Surroundings
+    roster: Roster = field(default_factory=Roster)
+    listing: Listing = field(default_factory=Listing)
+    desks: dict[ResourceKey, Desk] = field(default_factory=dict)
+    _asking: dict[ResourceKey, _Asking] = field(default_factory=dict)
+    _absences: Absences = field(default_factory=Absences)
+    _pokes: Pokes = field(default_factory=Pokes)
+    _approvals: ApprovalDesk = field(default_factory=ApprovalDesk)
+    _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
+    _sight: "_Sight | None" = None
+    _told: dict[Target, Status] = field(default_factory=dict)
+    """The status that each object has now."""
+    _listed_at: float = float("-inf")
+    _secrets_at: float = float("-inf")
+    _next_pass: float = float("-inf")
+    _relist: bool = True
+    _outdated: bool = False
+    """Whether the snapshot is known to be behind: after a write, or when a write found the world moved."""
+    _news: bool = True
+
+    def notice(self) -> None:
+        """Something was changed in the cluster: list again at the next turn."""
+        self._relist = True
+
+    async def turn(self) -> None:
+        """Do what is due. Raises `Unavailable`, `SchemaUnknown` or `MigrationNeeded`; the next turn tries again."""
+        now = self.around.clock()
+        if self._relist or now - self._listed_at >= RELIST:
+            await self._list(now)
+        elif now - self._secrets_at >= SECRETS:
+            await self._open_sources(now)
+        sight = await self._look(now)
+        for key, desk in self.desks.items():
+            desk.tick(now)
+            self._asking[key].work.set()
+        ripe = any(desk.phase in (Phase.ASKED, Phase.JUDGING) for desk in self.desks.values())
+        if ripe or (self._news and now >= self._next_pass):
+            await self._pass(sight)
+
+    async def close(self) -> None:
+        """Stop asking and give connections back."""
+        for key in list(self._asking):
+            await self._stop_asking(key)
+        await self.roster.close()
+
+    # --- looking around ---
+
+    async def _list(self, now: float) -> None:
+        self._relist = False
+        try:
+            self.listing = await read_listing(self.around.world)
+            self._told = dict(self.listing.statuses)
+            await self._open_sources(now)
+        except BaseException:
+            self._relist = True
+            raise
+        self._listed_at = now
+        self._sight = None
+
+    async def _look(self, now: float) -> "_Sight":
+        """Read the database where it moved, and see again who may act and who is to be asked."""
+        database = self.around.database
+        pulse = await asyncio.to_thread(database.pulse)
+        known = self._sight
+        if known is not None and known.pulse == pulse and not self._outdated and now < known.until:
+            return known
+        if known is not None and known.pulse == pulse and not self._outdated:
+            snapshot = known.snapshot
+        else:
+            names = {item.domain for item in self.listing.domains}
+            snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
+        self._absences.see(
+            {domain: claim.resource for domain, claim in snapshot.claims.items() if claim.owner == database.owner},
+            (item.key for item in self.listing.domains),
+            now,
+        )
+        rules = ClaimRules(database.owner, snapshot.claims, self._absences.seconds(now))
+        standings = resolve(
+            tuple(self.listing.domains),
+            self.listing.sources,
+            source_namespaces=self.around.source_namespaces,
+            rules=rules,
+        )
+        until = now + self._absences.next_change(now)
+        sight = _Sight(pulse, snapshot, standings, directory(snapshot, standings), holders(standings, snapshot), until)
+        self._sight, self._outdated, self._news = sight, False, True
+        self._brief(sight)
+        return sight
+
+    def _brief(self, sight: "_Sight") -> None:
+        """Tell the desks whom there is to ask, and see what people want by annotations."""
+        named: dict[ResourceKey, set[DomainName]] = defaultdict(set)
+        for standing in sight.standings:
+            for key in standing.sources:
+                named[key].add(standing.resource.domain)
+        for key, desk in self.desks.items():
+            desk.spec = self.listing.sources[key].spec
+            users = sight.snapshot.users if key in named else {}
+            desk.update(users, sight.held_by.get(key, frozenset()), named[key])
+        self._pokes.see_sources(self.listing.sources.values(), self._told, self.desks)
+        self._pokes.see_domains(sight.standings, self._told, self.desks)
+        approvals = self._approvals.collect(sight.standings, self.listing.sources.values())
+        self._approvals.hurry(approvals, sight.snapshot.holds, sight.standings, self.desks)
+
+    # --- asking ---
+
+    async def _open_sources(self, now: float) -> None:
+        """Open a client for each source that is honoured; a changed provider or Secret gets a new one."""
+        honoured = [item for item in self.listing.sources.values() if self._honours(item.key)]
+        secrets = await read_secrets(self.around.world, honoured)
+        opened, missing = await self.roster.update(honoured, secrets)
+        self._secrets_at = now
+        for key in self.desks.keys() - {item.key for item in honoured}:
+            await self._stop_asking(key)
+            del self.desks[key]
+        for item in honoured:
+            desk = self.desks.setdefault(item.key, Desk(item.key, item.spec, now))
+            asking = self._asking.get(item.key)
+            source = opened.get(item.key)
+            if asking is not None and asking.source is not source:
+                await self._stop_asking(item.key)
+                asking = None
+            if source is not None and asking is None:
+                desk.forgive()
+                self._start_asking(desk, source)
+            if item.key in missing:
+                desk.refuse(AnswerReason.SECRET_MISSING, now)
+                self._news = True
+
+    def _honours(self, key: ResourceKey) -> bool:
+        return key.namespace in self.around.source_namespaces
+
+    def _start_asking(self, desk: Desk, source: Source) -> None:
+        work = asyncio.Event()
+        task = asyncio.create_task(self._ask(desk, source, work), name=f"ask {desk.key}")
+        self._asking[desk.key] = _Asking(desk, source, work, task)
+
+    async def _stop_asking(self, key: ResourceKey) -> None:
+        asking = self._asking.pop(key, None)
+        if asking is not None:
+            asking.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking.task
+            asking.desk.recall()
+
+    async def _ask(self, desk: Desk, source: Source, work: asyncio.Event) -> None:
+        """Ask for as long as the reign lasts. A sweep ends early only when the service refuses our key."""
+
+        def receive(subject: Subject, reply: Reply) -> None:
+            now = self.around.clock()
+            self.around.metrics.answered(desk.key, type(reply.verdict).__name__)
+            before = desk.phase
+            matters = desk.receive(subject, reply, now)
+            if isinstance(reply.verdict, Unavailable) and reply.verdict.reason in REFUSALS and desk.refusal is None:
+                log.warning("source_refused", source=str(desk.key), reason=reply.verdict.reason.value)
+                desk.refuse(reply.verdict.reason, now)
+            self._news = self._news or matters
+            if matters or desk.phase is not before:
+                self.around.wake()
+
+        while True:
+            await sweep(source, self._subjects(desk, work), receive)
+
+    async def _subjects(self, desk: Desk, work: asyncio.Event) -> AsyncIterator[Subject]:
+        while True:
+            now = self.around.clock()
+            user = desk.next(now)
+            sight = self._sight
+            if user is None or sight is None:
+                work.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(work.wait(), desk.wait(now))
+            elif (subject := sight.directory.subject(user)) is not None:
+                yield subject
+            else:
+                desk.recall(user)
+
+    # --- deciding and carrying out ---
+
+    async def _pass(self, sight: "_Sight") -> None:
+        started = self.around.clock()
+        self._news = False
+        decided = await self._decide(sight)
+        wrote = await self._carry_out(decided, sight)
+        if wrote is None:
+            return
+        for desk in self.desks.values():
+            if desk.phase is Phase.JUDGING:
+                self._end_wave(desk)
+        await self._report(decided, sight, wrote=wrote)
+        seconds = self.around.clock() - started
+        self._next_pass = self.around.clock() + BREATHER * seconds
+        self.around.metrics.passed("wrote" if wrote else "quiet", seconds)
+
+    async def _decide(self, sight: "_Sight") -> Plan:
+        """Plan; a wave in which everybody was asked then has its suspects confirmed, or is judged at once."""
+        decided = await asyncio.to_thread(plan, self._question(sight))
+        asked = [desk for desk in self.desks.values() if desk.phase is Phase.ASKED]
+        for desk in asked:
+            desk.confirm(decided.ask_again.get(desk.key, frozenset()), self.around.clock())
+            if desk.key in self._asking:
+                self._asking[desk.key].work.set()
+        if any(desk.phase is Phase.JUDGING for desk in asked) and sight.contested(decided):
+            decided = await asyncio.to_thread(plan, self._question(sight))
+        return decided
+
+    def _question(self, sight: "_Sight") -> Question:
+        approvals = self._approvals.collect(sight.standings, self.listing.sources.values())
+        states = {key: self._state(desk) for key, desk in self.desks.items()}
+        return Question(sight.standings, states, sight.snapshot, self.around.clock(), approvals)
+
+    def _state(self, desk: Desk) -> SourceState:
+        stale_after = desk.spec.stale_after.total_seconds()
+        return SourceState(
+            desk.key,
+            desk.spec,
+            dict(desk.book.answers),
+            gathered=desk.gathered,
+            complete=desk.complete,
+            judging=desk.judging,
+            settled=self.around.clock() - desk.started >= stale_after,
+            refusal=desk.refusal,
+        )
+
+    async def _carry_out(self, decided: Plan, sight: "_Sight") -> bool | None:
+        """Write in one transaction; None when the world moved under the plan and nothing was written."""
+        if not decided.changes:
+            return False
+        self._outdated = True
+        self._news = True
+        try:
+            await asyncio.to_thread(self.around.database.write, decided.changes, epoch=sight.snapshot.epoch)
+        except PlanOutdated:
+            log.info("plan_outdated")
+            self.around.metrics.passed("outdated", 0.0)
+            self.around.wake()
+            return None
+        changes = decided.changes
+        counts = {
+            "grants": len(changes.grants),
+            "revocations": len(changes.revocations),
+            "adoptions": len(changes.adoptions),
+        }
+        self.around.metrics.wrote(**counts)
+        log.info("written", epoch=sight.snapshot.epoch, cases=len(changes.cases), holds=len(changes.holds), **counts)
+        self.around.wake()
+        return True
+
+    def _end_wave(self, desk: Desk) -> None:
+        desk.finish()
+        if desk.last is not None and desk.last.number == desk.number:
+            now, utc = self.around.clock(), datetime.now(UTC)
+            started, finished = (utc - timedelta(seconds=now - at) for at in (desk.last.started, desk.last.finished))
+            self._waves[desk.key] = Wave(started, finished, desk.last.tally)
+            self.around.metrics.wave_finished(desk.key, finished.timestamp())
+        log.info("wave_finished", source=str(desk.key), number=desk.number, refusal=desk.refusal)
+
+    # --- telling ---
+
+    async def _report(self, decided: Plan, sight: "_Sight", *, wrote: bool) -> None:
+        """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
+        now = datetime.now(UTC)
+        health = self._health(sight)
+        stalled = [
+            report_stalled(item.kind, item.key, item.generation, self._told, Reason.INVALID_SPEC, now=now)
+            for item in self.listing.invalid
+        ]
+        domains = report_domains(decided.domains, self._told, health, self.desks, self._pokes, wrote=wrote, now=now)
+        await self._publish([*domains, *stalled])
+        await self._publish(
+            [self._source_report(item, decided, sight, health, now) for item in self.listing.sources.values()]
+        )
+        measure(self.around.metrics, decided, sight.snapshot)
+
+    def _source_report(
+        self,
+        source: EntitlementSource,
+        decided: Plan,
+        sight: "_Sight",
+        health: Mapping[ResourceKey, SourceHealth],
+        now: datetime,
+    ) -> Report:
+        if source.key not in health:
+            generation = source.metadata.generation
+            return report_stalled(Kind.SOURCE, source.key, generation, self._told, Reason.NOT_AUTHORIZED, now=now)
+        return report_source(
+            source,
+            self._told,
+            health[source.key],
+            decided.holds,
+            self._pokes,
+            desks=self.desks,
+            wave=self._waves.get(source.key),
+            population=Population(sight.held_by, len(sight.snapshot.users)),
+            epoch=sight.snapshot.epoch,
+            now=now,
+        )
+
+    async def stall(self, reason: Reason) -> None:
+        """Say on every object that nothing can be done: the mail database has an unknown schema, or none of ours."""
+        now = datetime.now(UTC)
+        items = [(Kind.DOMAIN, item.metadata) for item in self.listing.domains]
+        items += [(Kind.SOURCE, item.metadata) for item in self.listing.sources.values()]
+        await self._publish(
+            [report_stalled(kind, item.key, item.generation, self._told, reason, now=now) for kind, item in items]
+        )
+
+    async def _publish(self, reports: list[Report]) -> None:
+        for report in await publish(self.around.world, reports):
+            self._told[report.kind, report.key] = report.after
+            self.around.metrics.patched(report.kind.value)
+
+    def _health(self, sight: "_Sight") -> dict[ResourceKey, SourceHealth]:
+        now = self.around.clock()
+        return {
+            key: examine(
+                self._state(desk),
+                desk.last.answers if desk.last is not None else (),
+                sight.held_by.get(key, frozenset()),
+                sight.snapshot,
+                now=now,
+            )
+            for key, desk in self.desks.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What the reign sees at one moment: the database, who may act, and whom there is to ask."""
+
+    pulse: Pulse
+    snapshot: Snapshot
+    standings: tuple[Standing, ...]
+    directory: Directory
+    held_by: Mapping[ResourceKey, frozenset[UserId]]
+    until: float
+    """Monotonic time at which a claim may pass to somebody else."""
+
+    def contested(self, decided: Plan) -> bool:
+        """Whether there is anything to judge: an open case, a new one, or a hold."""
+        return bool(self.snapshot.cases or self.snapshot.holds or decided.changes.cases)
+
+
+def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
+    """Set the gauges after a pass."""
+    oldest = min((case.opened_at for case in snapshot.cases), default=snapshot.taken_at)
+    metrics.gauges(
+        leading=True,
+        epoch=snapshot.epoch,
+        open_cases=len(snapshot.cases),
+        oldest_case_seconds=(snapshot.taken_at - oldest).total_seconds(),
+        held=sum(len(domain.held) for domain in decided.domains),
+        pending=sum(domain.difference.pending for domain in decided.domains),
+        holds=len(decided.holds),
+    )

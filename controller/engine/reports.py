@@ -1,0 +1,165 @@
+"""What is told about a pass? Statuses that differ, and Events on transitions; nothing when nothing happened."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+from controller.engine.desk import Desk
+from controller.engine.triggers import Pokes, Target
+from controller.engine.world import Kind, World
+from controller.planning.facts import Hold, Scope, UserId
+from controller.planning.health import SourceHealth
+from controller.planning.plan import DomainPlan
+from controller.planning.status import Round, Status, Wave, domain_status, source_status, stalled_status
+from controller.resources.conditions import ConditionType, Reason
+from controller.resources.names import ResourceKey
+from controller.resources.source import EntitlementSource
+
+AT_ONCE = 500
+"""Patches that are prepared at a time; the cluster bounds how many of them are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The status that one object should have."""
+
+    kind: Kind
+    key: ResourceKey
+    uid: str
+    before: Status
+    after: Status
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is to be written."""
+        return self.after != self.before
+
+
+Told = Mapping[Target, Status]
+"""The status that each object has now, as far as we know."""
+
+
+def report_domains(
+    plans: Sequence[DomainPlan],
+    told: Told,
+    health: Mapping[ResourceKey, SourceHealth],
+    desks: Mapping[ResourceKey, Desk],
+    pokes: Pokes,
+    *,
+    wrote: bool,
+    now: datetime,
+) -> list[Report]:
+    """Write down every MailDomain."""
+    reports = []
+    for item in plans:
+        resource = item.standing.resource
+        before = told.get((Kind.DOMAIN, resource.key), {})
+        status = domain_status(
+            item,
+            health,
+            before,
+            handled=pokes.handled(Kind.DOMAIN, resource.key, desks),
+            wrote=wrote and bool(item.grants or item.revocations),
+            now=now,
+        )
+        reports.append(Report(Kind.DOMAIN, resource.key, resource.metadata.uid, before, status))
+    return reports
+
+
+def report_source(
+    source: EntitlementSource,
+    told: Told,
+    health: SourceHealth,
+    holds: Sequence[Hold],
+    pokes: Pokes,
+    *,
+    desks: Mapping[ResourceKey, Desk],
+    wave: Wave | None,
+    population: "Population",
+    epoch: int,
+    now: datetime,
+) -> Report:
+    """Write down one EntitlementSource. Its `wave` is the only heartbeat: it moves once an interval."""
+    scope = Scope("EntitlementSource", source.key)
+    before = told.get((Kind.SOURCE, source.key), {})
+    estimate = population.estimate(source)
+    status = source_status(
+        source.metadata,
+        before,
+        health,
+        suspended=source.spec.suspend,
+        hold=next((hold for hold in holds if hold.scope == scope), None),
+        wave=wave,
+        estimate=estimate,
+        too_slow=estimate is not None and _too_slow(source, estimate),
+        epoch=epoch,
+        handled=pokes.handled(Kind.SOURCE, source.key, desks),
+        now=now,
+    )
+    return Report(Kind.SOURCE, source.key, source.metadata.uid, before, status)
+
+
+def report_stalled(
+    kind: Kind, key: ResourceKey, generation: int, told: Told, reason: Reason, *, now: datetime
+) -> Report:
+    """Write down an object that can't be worked on at all."""
+    before = told.get((kind, key), {})
+    return Report(kind, key, "", before, stalled_status(generation, before, reason, now=now))
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """How many people a source has to be asked about."""
+
+    holders: Mapping[ResourceKey, frozenset[UserId]]
+    everybody: int
+
+    def estimate(self, source: EntitlementSource) -> Round | None:
+        """How long a wave and a whole round take at the permitted rate; None where no calls are made."""
+        center = source.spec.provider.deploy_center
+        if center is None:
+            return None
+        holders = len(self.holders.get(source.key, ()))
+        rate = center.requests_per_second
+        return Round(timedelta(seconds=ceil(holders / rate)), timedelta(seconds=ceil(self.everybody / rate)))
+
+
+def _too_slow(source: EntitlementSource, estimate: Round) -> bool:
+    return estimate.holders > source.spec.interval or estimate.everybody > source.spec.discovery_interval
+
+
+async def publish(world: World, reports: Sequence[Report]) -> list[Report]:
+    """Patch the statuses that differ, and post Events for transitions of Ready. Returns what was written."""
+    written: list[Report] = []
+    changed = [report for report in reports if report.differs]
+
+    async def send(report: Report) -> None:
+        if await world.patch_status(report.kind, report.key, report.after, report.before):
+            written.append(report)
+            event = _transition(report)
+            if event is not None:
+                await world.post_event(report.kind, report.key, report.uid, **event)
+
+    for start in range(0, len(changed), AT_ONCE):
+        async with asyncio.TaskGroup() as group:
+            for report in changed[start : start + AT_ONCE]:
+                group.create_task(send(report))
+    return written
+
+
+def _transition(report: Report) -> dict[str, Any] | None:
+    """The Event of a change of Ready. A new object that becomes ready is no news."""
+    before, after = _ready(report.before), _ready(report.after)
+    if after is None or (before is None and after["status"] == "True"):
+        return None
+    if before is not None and (before["status"], before["reason"]) == (after["status"], after["reason"]):
+        return None
+    return {"reason": after["reason"], "note": after["message"], "warning": after["status"] == "False"}
+
+
+def _ready(status: Status) -> Mapping[str, Any] | None:
+    conditions: Sequence[Mapping[str, Any]] = status.get("conditions", ())
+    return next((condition for condition in conditions if condition["type"] == ConditionType.READY), None)

@@ -1,0 +1,112 @@
+"""What do people ask for by annotations? Pokes that want to be handled, approvals that want a wave."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from controller.engine.desk import Desk
+from controller.engine.world import Kind
+from controller.planning.facts import Hold, Scope
+from controller.planning.guard import Approvals
+from controller.planning.standing import Standing
+from controller.planning.status import Status
+from controller.resources.model import Metadata
+from controller.resources.names import ResourceKey
+from controller.resources.source import EntitlementSource
+
+Target = tuple[Kind, ResourceKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Poke:
+    """One value of `requestedAt`, and the waves that have to end before it counts as handled."""
+
+    value: str
+    waves: Mapping[ResourceKey, int]
+
+    def handled(self, desks: Mapping[ResourceKey, Desk]) -> bool:
+        """Whether every wave that it waits for is over. A source that is gone is waited for no longer."""
+        return all(key not in desks or desks[key].finished >= number for key, number in self.waves.items())
+
+
+@dataclass(slots=True)
+class Pokes:
+    """The pokes that are not handled yet."""
+
+    _open: dict[Target, Poke] = field(default_factory=dict)
+
+    def see_domains(
+        self, standings: Iterable[Standing], told: Mapping[Target, Status], desks: Mapping[ResourceKey, Desk]
+    ) -> None:
+        """Note new pokes of MailDomains: each of their sources asks its holders, and those whom answers named."""
+        for standing in standings:
+            resource = standing.resource
+            sources = () if resource.spec.suspend else standing.sources
+            status = told.get((Kind.DOMAIN, resource.key), {})
+            self._see(Kind.DOMAIN, resource.metadata, status, sources, desks, everybody=False)
+
+    def see_sources(
+        self, sources: Iterable[EntitlementSource], told: Mapping[Target, Status], desks: Mapping[ResourceKey, Desk]
+    ) -> None:
+        """Note new pokes of EntitlementSources: everybody is asked at once."""
+        for item in sources:
+            status = told.get((Kind.SOURCE, item.key), {})
+            self._see(Kind.SOURCE, item.metadata, status, (item.key,), desks, everybody=True)
+
+    def handled(self, kind: Kind, key: ResourceKey, desks: Mapping[ResourceKey, Desk]) -> str | None:
+        """The value to echo, once the outcome is carried out, held or failed."""
+        poke = self._open.get((kind, key))
+        return poke.value if poke is not None and poke.handled(desks) else None
+
+    def _see(
+        self,
+        kind: Kind,
+        metadata: Metadata,
+        status: Status,
+        sources: Iterable[ResourceKey],
+        desks: Mapping[ResourceKey, Desk],
+        *,
+        everybody: bool,
+    ) -> None:
+        target, value = (kind, metadata.key), metadata.requested_at
+        if value is None or status.get("lastHandledReconcileAt") == value:
+            self._open.pop(target, None)
+        elif target not in self._open or self._open[target].value != value:
+            asked = [desks[key] for key in sources if key in desks and not desks[key].spec.suspend]
+            self._open[target] = Poke(value, {desk.key: desk.request(everybody=everybody) for desk in asked})
+
+
+@dataclass(slots=True)
+class ApprovalDesk:
+    """The approvals on objects. An approved hold gets a wave at once: its cases are asked again before they go."""
+
+    _seen: set[str] = field(default_factory=set)
+
+    def collect(self, standings: Iterable[Standing], sources: Iterable[EntitlementSource]) -> Approvals:
+        """Read the annotations. Only the object whose limit tripped can approve."""
+        found: dict[Scope, str] = {}
+        for standing in standings:
+            if (hold := standing.resource.metadata.approved_hold) is not None:
+                found[Scope("MailDomain", standing.resource.key)] = hold
+        for item in sources:
+            if (hold := item.metadata.approved_hold) is not None:
+                found[Scope("EntitlementSource", item.key)] = hold
+        return Approvals(by_object=found)
+
+    def hurry(
+        self,
+        approvals: Approvals,
+        holds: Iterable[Hold],
+        standings: Iterable[Standing],
+        desks: Mapping[ResourceKey, Desk],
+    ) -> None:
+        """Ask for a wave for each newly approved hold."""
+        approved = [hold for hold in holds if approvals.cover(hold) and hold.id not in self._seen]
+        if not approved:
+            return
+        sources_of = {standing.resource.key: standing.sources for standing in standings}
+        for hold in approved:
+            self._seen.add(hold.id)
+            keys = (hold.scope.key,) if hold.scope.kind == "EntitlementSource" else sources_of.get(hold.scope.key, ())
+            for key in keys:
+                if key in desks:
+                    desks[key].request(everybody=False)
