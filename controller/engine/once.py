@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -188,7 +188,7 @@ class _Run:
             if self.progress is not None:
                 self.progress(source.key, asked, len(subjects))
 
-        await sweep(source, subjects, receive)
+        await sweep(source, _each(subjects), receive)
 
     async def confirm(self, first: Plan) -> None:
         """Ask the suspects once more, after the longest confirmation time of their sources."""
@@ -238,3 +238,8 @@ class _Run:
             for key, state in sorted(question.sources.items())
         )
         return Outcome(decided, question, reports, applied)
+
+
+async def _each(subjects: Iterable[Subject]) -> AsyncIterator[Subject]:
+    for subject in subjects:
+        yield subject

@@ -247,6 +247,7 @@ class Reign:
 
         while True:
             await sweep(source, self._subjects(desk, work), receive)
+            desk.recall()
 
     async def _subjects(self, desk: Desk, work: asyncio.Event) -> AsyncIterator[Subject]:
         while True:

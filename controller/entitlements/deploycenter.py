@@ -94,13 +94,14 @@ class DeployCenterSource:
             try:
                 async with asyncio.timeout(self.spec.timeout.total_seconds()):
                     reading, retry_after = await self._send(request)
-                return reading, calls, retry_after
             except (TimeoutError, httpx.TimeoutException):
                 return Reading(Unavailable(AnswerReason.TIMEOUT)), calls, None
             except _CUT:
                 continue
             except (httpx.HTTPError, OSError):
                 return Reading(Unavailable(AnswerReason.CONNECTION)), calls, None
+            else:
+                return reading, calls, retry_after
         return Reading(Unavailable(AnswerReason.CONNECTION)), 2, None
 
     async def _send(self, request: httpx.Request) -> tuple[Reading, float | None]:

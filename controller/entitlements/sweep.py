@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from controller.entitlements.source import Reply, Source
@@ -28,27 +27,26 @@ async def sweep(source: Source, subjects: AsyncIterable[Subject], receive: Calla
     Subjects are drawn lazily, one by one. A 401 stops the whole sweep at once: every further call would be refused,
     and a wrong key is forwarded by the service to its identity provider.
     """
-    drawing, remaining, asked = asyncio.Lock(), aiter(subjects), 0
+    drawing, remaining = asyncio.Lock(), aiter(subjects)
+    asked, refused = 0, False
 
     async def work() -> None:
         nonlocal asked
-        while True:
-            async with drawing:
-                subject = await anext(remaining)
+        while (subject := await draw()) is not None:
             reply = await source.ask(subject)
             asked += 1
             receive(subject, reply)
             if reply.verdict == Unavailable(AnswerReason.UNAUTHENTICATED):
                 raise _Refused
 
-    async def until_exhausted() -> None:
-        with suppress(StopAsyncIteration):
-            await work()
+    async def draw() -> Subject | None:
+        async with drawing:
+            return await anext(remaining, None)
 
     try:
         async with asyncio.TaskGroup() as workers:
             for _ in range(source.workers):
-                workers.create_task(until_exhausted())
+                workers.create_task(work())
     except* _Refused:
-        return Swept(asked, refused=True)
-    return Swept(asked, refused=False)
+        refused = True
+    return Swept(asked, refused)
