@@ -1,0 +1,43 @@
+# Every target needs Python >= 3.11 only; `make envtest` needs Go >= 1.26 as well.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+
+.DEFAULT_GOAL := help
+.PHONY: help install sandbox test lint format envtest bench clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+install: $(VENV)/.installed ## Install the locked dependencies into .venv
+
+$(VENV)/.installed: pyproject.toml uv.lock
+	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet "uv>=0.9,<1"; }
+	$(UV) sync --frozen --quiet --inexact
+	@touch $@
+
+sandbox: install ## Show the whole story on this machine: no cluster, no network
+	@$(BIN)/maildomain-controller sandbox
+
+test: install ## Run all tests; the end-to-end layer where `make envtest` has built the API server
+	$(BIN)/pytest
+
+lint: install ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+envtest: install ## Build a real API server and etcd once; the last line is the folder for KUBEBUILDER_ASSETS
+	@$(BIN)/python tests/envtest/build.py
+
+bench: install ## Measure speed as ratios against a baseline in the same run
+	$(BIN)/python -m bench
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
