@@ -130,7 +130,7 @@ class Desk:
         for user in self._urgent.keys() - present:
             del self._urgent[user]
         unknown = [user for user in present if not self._knows(user) and user not in self._retry]
-        unknown.sort(key=lambda user: user not in self._holders)
+        unknown.sort(key=lambda user: (user not in self._holders, user))
         self._urgent |= dict.fromkeys(unknown)
 
     def forgive(self) -> None:

@@ -1,0 +1,321 @@
+"""Whom a source asks next, and when a wave is ripe; with a clock of its own."""
+
+import pytest
+
+from controller.engine.desk import CIRCUIT_PAUSE, Desk, Phase, jittered
+from controller.entitlements.source import Reply
+from controller.planning.facts import (
+    AnswerReason,
+    Entitled,
+    Subject,
+    Unavailable,
+    User,
+    UserId,
+    Verdict,
+)
+from controller.resources.names import DomainName, Email, ResourceKey
+from tests.support.planning import source
+
+X = DomainName("x.fr")
+NOTHING = Entitled(frozenset())
+DOWN = Unavailable(AnswerReason.CONNECTION)
+
+
+def people(*names: str, active: bool = True) -> dict[UserId, User]:
+    """Users with an e-mail each."""
+    return {UserId(name): User(UserId(name), Email(f"{name}@x.fr"), active) for name in names}
+
+
+class Office:
+    """A desk with its clock, and somebody who asks."""
+
+    def __init__(self, *names: str, holders: tuple[str, ...] = (), **spec: object) -> None:
+        item = source(**spec)
+        self.now = 1000.0
+        self.desk = Desk(item.key, item.spec, self.now)
+        self.users = people(*names)
+        self.holders = frozenset(UserId(name) for name in holders)
+        self.look()
+
+    def look(self) -> None:
+        """Tell the desk what there is."""
+        self.desk.update(self.users, self.holders, [X])
+
+    def next(self) -> str | None:
+        """Whom to ask now."""
+        return self.desk.next(self.now)
+
+    def reply(self, name: str, verdict: Verdict = NOTHING) -> bool:
+        """Answer about one user."""
+        email = self.users[UserId(name)].email
+        assert email is not None
+        return self.desk.receive(Subject(UserId(name), email), Reply(verdict), self.now)
+
+    def ask_all(self, verdict: Verdict = NOTHING) -> list[str]:
+        """Ask whoever is due until nobody is."""
+        asked = []
+        while (name := self.next()) is not None:
+            asked.append(name)
+            self.reply(name, verdict)
+        return asked
+
+    def tick(self, seconds: float = 0.0) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.desk.tick(self.now)
+
+    def finish(self) -> None:
+        """Confirm nothing, judge, end the wave."""
+        assert self.desk.phase is Phase.ASKED
+        self.desk.confirm((), self.now)
+        assert self.desk.phase is Phase.JUDGING
+        self.desk.finish()
+
+
+def test_holders_are_asked_first_after_a_start() -> None:
+    office = Office("a", "b", "c", "d", holders=("c", "d"))
+    office.tick()
+    assert office.ask_all() == ["c", "d", "a", "b"]
+
+
+def test_everybody_is_asked_once_and_nobody_twice() -> None:
+    office = Office("a", "b", "c", holders=("b",))
+    office.tick()
+    assert sorted(office.ask_all()) == ["a", "b", "c"]
+    office.tick(10)
+    assert office.ask_all() == []
+
+
+def test_a_wave_asks_every_holder_again_and_nobody_else() -> None:
+    office = Office("a", "b", "c", holders=("b",))
+    office.tick()
+    office.ask_all()
+    office.finish()
+    office.tick(office.desk.interval)
+    assert office.ask_all() == ["b"]
+
+
+def test_a_wave_is_not_ripe_while_one_holder_has_not_answered() -> None:
+    office = Office("a", "b", holders=("a", "b"))
+    office.tick()
+    first, second = office.next(), office.next()
+    assert {first, second} == {"a", "b"}
+    office.reply("a")
+    assert office.desk.phase is Phase.ASKING
+    office.reply("b")
+    assert office.desk.phase is Phase.ASKED
+
+
+def test_suspects_are_asked_once_more_after_the_confirmation_time() -> None:
+    office = Office("a", "b", holders=("a", "b"))
+    office.tick()
+    office.ask_all()
+    office.desk.confirm([UserId("a")], office.now)
+    assert office.next() is None
+    office.tick(30)
+    assert office.ask_all() == ["a"]
+    assert office.desk.judging
+
+
+def test_users_whom_an_answer_names_are_asked_with_every_wave() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    assert office.next() == "a"
+    office.reply("a")
+    assert office.next() == "b"
+    office.reply("b", Entitled(frozenset({X})))
+    office.finish()
+    office.look()
+    office.tick(office.desk.interval)
+    assert office.ask_all() == ["a", "b"]
+
+
+def test_a_new_user_is_urgent() -> None:
+    office = Office("a", holders=("a",))
+    office.tick()
+    office.ask_all()
+    office.finish()
+    office.users |= people("new")
+    office.look()
+    assert office.ask_all() == ["new"]
+
+
+def test_a_changed_email_is_urgent() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    office.ask_all()
+    office.users[UserId("b")] = User(UserId("b"), Email("b.new@x.fr"), active=True)
+    office.look()
+    assert office.ask_all() == ["b"]
+
+
+def test_everybody_else_is_asked_again_within_the_discovery_interval() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    office.ask_all()
+    office.finish()
+    office.now += 6 * 3600
+    assert "b" in office.ask_all()
+
+
+def test_inactive_users_are_not_asked() -> None:
+    office = Office("a")
+    office.users |= people("gone", active=False)
+    office.look()
+    office.tick()
+    assert office.ask_all() == ["a"]
+
+
+def test_a_user_who_becomes_inactive_does_not_block_the_wave() -> None:
+    office = Office("a", "b", holders=("a", "b"))
+    office.tick()
+    office.users |= people("b", active=False)
+    office.look()
+    office.ask_all()
+    assert office.desk.phase is Phase.ASKED
+
+
+def test_a_failed_ask_waits_for_an_interval() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    office.ask_all(DOWN)
+    assert office.next() is None
+    office.finish()
+    office.now += office.desk.interval
+    assert "b" in office.ask_all()
+
+
+def test_a_wave_of_which_more_than_half_failed_is_not_complete() -> None:
+    office = Office("a", "b", "c", holders=("a", "b", "c"))
+    office.tick()
+    for name, verdict in zip(("a", "b", "c"), (NOTHING, DOWN, DOWN), strict=True):
+        assert office.next() == name
+        office.reply(name, verdict)
+    office.finish()
+    assert not office.desk.complete
+
+
+def test_half_failed_is_complete() -> None:
+    office = Office("a", "b", holders=("a", "b"))
+    office.tick()
+    for name, verdict in zip(("a", "b"), (NOTHING, DOWN), strict=True):
+        assert office.next() == name
+        office.reply(name, verdict)
+    office.finish()
+    assert office.desk.complete
+
+
+def test_nothing_is_complete_before_the_first_wave() -> None:
+    assert not Office("a").desk.complete
+
+
+def test_a_refused_key_stops_the_wave_until_the_next_interval() -> None:
+    office = Office("a", "b", holders=("a", "b"))
+    office.tick()
+    assert office.next() == "a"
+    office.desk.refuse(AnswerReason.UNAUTHENTICATED, office.now)
+    assert office.next() is None
+    assert office.desk.phase is Phase.ASKED
+    office.desk.confirm([UserId("a")], office.now)
+    assert office.desk.phase is Phase.JUDGING, "nobody can be asked again"
+    assert not office.desk.complete
+    office.desk.finish()
+    office.tick(CIRCUIT_PAUSE)
+    assert office.next() is None
+    office.tick(office.desk.interval)
+    assert office.next() is not None
+
+
+def test_an_open_circuit_is_tried_again_soon() -> None:
+    office = Office("a", holders=("a",))
+    office.tick()
+    office.desk.refuse(AnswerReason.CIRCUIT_OPEN, office.now)
+    office.finish()
+    office.tick(CIRCUIT_PAUSE)
+    assert office.next() == "a"
+
+
+def test_a_new_credential_asks_at_once() -> None:
+    office = Office("a", holders=("a",))
+    office.tick()
+    office.desk.refuse(AnswerReason.UNAUTHENTICATED, office.now)
+    office.finish()
+    office.desk.forgive()
+    office.tick()
+    assert office.next() == "a"
+
+
+def test_a_poked_source_asks_everybody() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    office.ask_all()
+    office.finish()
+    wave = office.desk.request(everybody=True)
+    office.tick()
+    assert sorted(office.ask_all()) == ["a", "b"]
+    assert office.desk.finished < wave
+    office.finish()
+    assert office.desk.finished == wave
+
+
+def test_a_poke_during_a_wave_waits_for_the_next_one() -> None:
+    office = Office("a", holders=("a",))
+    office.tick()
+    wave = office.desk.request(everybody=False)
+    office.ask_all()
+    office.finish()
+    assert office.desk.finished < wave
+    office.tick()
+    assert office.ask_all() == ["a"]
+    office.finish()
+    assert office.desk.finished == wave
+
+
+def test_a_suspended_source_asks_nobody() -> None:
+    office = Office("a", holders=("a",), suspend=True)
+    office.tick()
+    assert office.next() is None
+
+
+def test_asks_that_came_to_nothing_are_made_again() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    assert (office.next(), office.next()) == ("a", "b")
+    office.desk.recall()
+    assert office.ask_all() == ["a", "b"]
+    assert office.desk.phase is Phase.ASKED
+
+
+def test_everybody_is_gathered_once_all_were_asked() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    assert office.next() == "a"
+    office.reply("a")
+    assert not office.desk.gathered
+    office.ask_all()
+    assert office.desk.gathered
+
+
+def test_a_source_without_users_is_gathered_by_its_first_wave() -> None:
+    office = Office()
+    office.tick()
+    assert office.desk.gathered
+    assert office.desk.phase is Phase.ASKED
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c", "deploycenter"])
+def test_intervals_have_a_stable_jitter_of_ten_percent(name: str) -> None:
+    key = ResourceKey("default", name)
+    assert 540 <= jittered(600, key) <= 660
+    assert jittered(600, key) == jittered(600, key)
+
+
+def test_only_news_wake_the_loop() -> None:
+    office = Office("a", "b", holders=("a",))
+    office.tick()
+    assert office.next() == "a"
+    assert office.reply("a"), "the first word about a holder"
+    assert office.next() == "b"
+    assert not office.reply("b"), "somebody who holds nothing and is entitled to nothing"
+    assert not office.reply("a"), "the same again"
+    assert office.reply("b", Entitled(frozenset({X})))
