@@ -184,6 +184,15 @@ def test_a_problem_says_where_what_and_the_remedy(steps: tuple[Step, ...], value
     assert problems(changed(OBSERVED, *steps, to=value)) == [IN_FIRST + problem]
 
 
+def test_a_field_has_its_name_of_the_wire_only() -> None:
+    renamed = changed(changed(OBSERVED, "spec", "sourceRefs", to=Absent), "spec", "source_refs", to=[{"name": "a"}])
+
+    assert problems(renamed) == [
+        f"{IN_FIRST}spec.sourceRefs: is missing; add it",
+        f"{IN_FIRST}spec.source_refs: is not a known field; remove it or correct its spelling",
+    ]
+
+
 SYNTAX = "; correct the syntax there or just before it"
 NOT_JSON = "; write texts, numbers, lists and mappings"
 ALIAS = "has an alias of nothing, of itself, or of too much; write out what the aliases stand for"
