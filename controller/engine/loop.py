@@ -146,7 +146,7 @@ class Loop:
         """Take the lease when it is free and renew it while we have it, beside whatever the turns do."""
         while True:
             try:
-                epoch = await asyncio.to_thread(self._database.lease)
+                epoch = await asyncio.to_thread(self._database.acquire)
                 self._started = self._started or epoch is None
             except ControllerError as error:
                 log.warning("lease_unreachable", error=type(error).__name__)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from controller.engine.roster import Roster, Secrets
 from controller.engine.subjects import Directory, directory
 from controller.entitlements.source import Reply, Source
 from controller.entitlements.sweep import sweep
-from controller.errors import PlanOutdated
+from controller.errors import ControllerError, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
 from controller.planning.guard import Approvals
@@ -201,11 +202,19 @@ class _Run:
         await self.ask(first.ask_again)
 
     async def write(self) -> Outcome:
-        """Decide on a fresh snapshot under a raised epoch, and write."""
-        async with aclosing_lease(self.database) as epoch:
-            question = self.question(await self.snapshot(), confirm_after=self.options.confirm_after)
-            decided = plan(question)
-            await asyncio.to_thread(self.database.write, decided.changes, epoch=epoch)
+        """Decide, and write what there is to write in one transaction under a raised epoch. In sync writes nothing."""
+        question = self.question(await self.snapshot(), confirm_after=self.options.confirm_after)
+        decided = plan(question)
+        if decided.changes:
+            epoch = await asyncio.to_thread(self.database.seize)
+            try:
+                question = self.question(await self.snapshot(), confirm_after=self.options.confirm_after)
+                decided = plan(question)
+                await asyncio.to_thread(self.database.write, decided.changes, epoch=epoch)
+            finally:
+                # What can't be given back now ends by itself.
+                with suppress(ControllerError):
+                    await asyncio.to_thread(self.database.give_back, epoch)
         changes = decided.changes
         applied = Applied(len(changes.grants), len(changes.revocations), len(changes.adoptions))
         return self.outcome(question, decided, applied)

@@ -32,7 +32,8 @@ from controller.engine.world import Kind, World
 from controller.entitlements.source import Reply, Source
 from controller.entitlements.sweep import sweep
 from controller.errors import PlanOutdated
-from controller.maildb.database import MailDatabase, Pulse
+from controller.maildb.database import MailDatabase
+from controller.maildb.pulse import Pulse
 from controller.observability.metrics import Metrics
 from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
 from controller.planning.health import SourceHealth, examine, holders
