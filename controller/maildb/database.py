@@ -1,0 +1,238 @@
+"""What can be asked of the mail database, and what may be written to it? The room's door: one object a process.
+
+Every method is one transaction, blocks, and is safe to call from several threads. Each of them raises
+`DatabaseUnavailable`, `NotAuthorized`, or `InvalidInput` for a bad URL, beside what it names itself.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from controller.errors import ControllerError, LeaseHeld
+from controller.maildb import fence
+from controller.maildb.application import Application, application_tables
+from controller.maildb.connecting import Gate
+from controller.maildb.export import read_administrators
+from controller.maildb.failures import Locked
+from controller.maildb.fence import Writer
+from controller.maildb.journal import JournalEntry, read_journal
+from controller.maildb.own import own_tables
+from controller.maildb.preflight import examine, is_migrated, require_version
+from controller.maildb.pulse import Pulse, read_pulse
+from controller.maildb.reading import read_snapshot
+from controller.maildb.status import StatusFacts, read_status
+from controller.maildb.writing import Written, write_changes
+from controller.planning.changes import Changes
+from controller.planning.facts import Snapshot, UserId
+from controller.resources.names import DomainName
+
+_POLL = 0.25
+"""Seconds between two looks at whether another command has ended."""
+
+
+class MailDatabase:
+    """One mail database on behalf of one owner.
+
+    `url` is called at each new connection. `holder` names this process for people; what is written holds a unique
+    suffix, so that a process never passes for its predecessor.
+    """
+
+    def __init__(self, url: Callable[[], str], *, owner: str, holder: str | None = None) -> None:
+        self.owner = owner
+        self.holder = f"{holder or f'{socket.gethostname()}/{os.getpid()}'}/{uuid4().hex[:8]}"
+        self._gate = Gate(url)
+        self._writer = Writer(self.owner, self.holder)
+        self._application: Application | None = None
+        self._migrated = False
+
+    # --- what is there ---
+
+    def preflight(self) -> None:
+        """Look at the application's tables anew. Raises `SchemaUnknown` with every difference."""
+        self._forget()
+        with self._reading() as connection:
+            self._known(connection)
+
+    def snapshot(self, names: Collection[DomainName], windows: Collection[timedelta]) -> Snapshot:
+        """Everything that planning needs, at one moment.
+
+        `names` are the canonical domains whose accesses are read, `windows` those over which activity is counted.
+        Needs SELECT on the application's tables only, and works before the first `migrate`.
+        What kind of database it is was looked up just before, so a write never relies on an older look than its plan.
+        Raises `SchemaUnknown`, or `MigrationNeeded` when our tables are of another version.
+        """
+        with self._reading() as connection:
+            self._forget()
+            return read_snapshot(
+                connection,
+                self._known(connection),
+                self.owner,
+                names=names if isinstance(names, frozenset | set) else frozenset(names),
+                windows=windows,
+                migrated=self._is_migrated(connection),
+            )
+
+    def pulse(self) -> Pulse:
+        """What differs as soon as the application's tables do. Raises `SchemaUnknown`."""
+        with self._reading() as connection:
+            return read_pulse(connection, self._known(connection))
+
+    def export_facts(self) -> Mapping[DomainName, tuple[UserId, ...]]:
+        """The administrators of every domain, by canonical name. Raises `SchemaUnknown`."""
+        with self._reading() as connection:
+            return read_administrators(connection, self._known(connection))
+
+    def status_facts(self) -> StatusFacts:
+        """Lease, holds, cases and who lost access in the last hour. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            require_version(connection)
+            return read_status(connection, self.owner)
+
+    def journal(
+        self, *, since: timedelta | None = None, domain: DomainName | None = None, limit: int | None = None
+    ) -> tuple[JournalEntry, ...]:
+        """The journal, newest first. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            require_version(connection)
+            return read_journal(connection, since=since, domain=domain, limit=limit)
+
+    # --- who may write ---
+
+    def acquire(self) -> int | None:
+        """Take the lease, or keep it: the epoch, or None while somebody else has it. Raises `MigrationNeeded`."""
+        with suppress(Locked), self._writing() as connection:
+            self._require_version(connection)
+            return fence.acquire(connection, own_tables(connection.dialect.name), self._writer)
+        return None
+
+    def renew(self, epoch: int) -> int | None:
+        """Extend the lease: the epoch now, which a command may have raised, or None when the lease is lost.
+
+        While a write holds the row it can't be lost, and the write gives its time back: the epoch stays.
+        """
+        with suppress(Locked), self._writing() as connection:
+            return fence.renew(connection, own_tables(connection.dialect.name), self._writer, epoch)
+        return epoch
+
+    def release(self, epoch: int) -> None:
+        """Give the lease back."""
+        with self._writing() as connection:
+            fence.release(connection, own_tables(connection.dialect.name), self._writer, epoch)
+
+    @contextmanager
+    def seized(self, wait: timedelta = timedelta(seconds=30)) -> Iterator[int]:
+        """Have the database to oneself for one snapshot and its write; the raised epoch.
+
+        A running operator keeps its lease, can't write meanwhile, and plans again afterwards.
+        Raises `LeaseHeld` when another command is at work for longer than `wait`, and `MigrationNeeded`.
+        """
+        epoch = self.seize(wait)
+        try:
+            yield epoch
+        finally:
+            # What can't be given back now ends by itself.
+            with suppress(ControllerError):
+                self.give_back(epoch)
+
+    def seize(self, wait: timedelta = timedelta(seconds=30)) -> int:
+        """Begin what `seized` does; to be ended by `give_back`."""
+        deadline = time.monotonic() + wait.total_seconds()
+        while True:
+            try:
+                with self._writing() as connection:
+                    self._require_version(connection)
+                    return fence.seize(connection, own_tables(connection.dialect.name), self._writer)
+            except (LeaseHeld, Locked):
+                if time.monotonic() + _POLL > deadline:
+                    raise LeaseHeld("another command or a long write of this owner is at work") from None
+            time.sleep(_POLL)
+
+    def give_back(self, epoch: int) -> None:
+        """End what `seize` began."""
+        with self._writing() as connection:
+            fence.give_back(connection, own_tables(connection.dialect.name), self._writer, epoch)
+
+    # --- writing ---
+
+    def write(self, changes: Changes, *, epoch: int) -> Written:
+        """Carry out everything in one transaction, or nothing. Empty changes are no statement at all.
+
+        Raises `PlanOutdated` when somebody else has written since the snapshot, a row is no longer as planned, or
+        the database chose this transaction to break a deadlock: nothing is written, plan again. After
+        `DatabaseUnavailable` nobody knows whether COMMIT was carried out: read again.
+        """
+        if not changes:
+            return Written()
+        with self._writing() as connection:
+            self._require_version(connection)
+            return write_changes(connection, self._known(connection), self._writer, changes, epoch=epoch)
+
+    # --- our own tables ---
+
+    def check_version(self) -> None:
+        """Raise `MigrationNeeded` unless our own tables are there and of this program's version."""
+        with self._reading() as connection:
+            require_version(connection)
+
+    def migrate(self, take_over: DomainName | None = None) -> bool:
+        """Create or update our own tables and note the owner; with `take_over`, take that domain from another owner.
+
+        Returns whether a domain was taken over. Raises `MigrationNeeded` when the tables are newer than this program.
+        """
+        # Alembic takes longer to import than everything else here, and only `migrate` needs it.
+        from controller.maildb.migrating import upgrade  # noqa: PLC0415
+        from controller.maildb.takeover import take_over as take  # noqa: PLC0415
+
+        self._forget()
+        with self._writing() as connection:
+            upgrade(connection, self.owner)
+            return take_over is not None and take(connection, self._known(connection), self._writer, take_over)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._gate.close()
+
+    # --- what is known of the database ---
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._forgetting(), self._gate.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._forgetting(), self._gate.writing() as connection:
+            yield connection
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """After an error it may be another database that answers next."""
+        try:
+            yield
+        except ControllerError:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self._application = None
+        self._migrated = False
+
+    def _known(self, connection: Connection) -> Application:
+        application = self._application or application_tables(examine(connection))
+        self._application = application
+        return application
+
+    def _is_migrated(self, connection: Connection) -> bool:
+        self._migrated = self._migrated or is_migrated(connection)
+        return self._migrated
+
+    def _require_version(self, connection: Connection) -> None:
+        if not self._migrated:
+            require_version(connection)
+            self._migrated = True

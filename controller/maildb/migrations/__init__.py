@@ -1,0 +1,1 @@
+"""How did our own tables become what they are? One revision for each change, oldest first."""

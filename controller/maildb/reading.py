@@ -1,0 +1,218 @@
+"""What is there? One snapshot of the mail database, with a number of statements that does not grow with it."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+
+from sqlalchemy import Connection, Text, cast, func, select
+
+from controller.maildb.application import Application
+from controller.maildb.columns import among, dashed, database_time
+from controller.maildb.fence import read_epoch
+from controller.maildb.keeping import Deed, read_evidence, read_key
+from controller.maildb.own import Own, own_tables
+from controller.planning.facts import (
+    OPEN_STATES,
+    Access,
+    AccessId,
+    Activity,
+    Case,
+    CaseState,
+    Claim,
+    DomainId,
+    Hold,
+    Holding,
+    MailDomainRow,
+    Origin,
+    Owned,
+    Scope,
+    Snapshot,
+    User,
+    UserId,
+)
+from controller.resources.names import DomainName, Email, canonical_domain
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def read_snapshot(
+    connection: Connection,
+    application: Application,
+    owner: str,
+    *,
+    names: Collection[DomainName],
+    windows: Collection[timedelta],
+    migrated: bool,
+) -> Snapshot:
+    """Read everything that planning needs, in the transaction of `connection`.
+
+    `names` are the domains whose rows are read; `windows` those over which activity is counted.
+    """
+    now = connection.execute(select(database_time())).scalar_one()
+    own = own_tables(connection.dialect.name) if migrated else None
+    users = read_users(connection, application)
+    domains = read_domains(connection, application)
+    wanted = [row.id for row in domains if canonical_domain(row.name) in names]
+    holds = _holds(connection, own, owner) if own else ()
+    return Snapshot(
+        taken_at=now,
+        epoch=read_epoch(connection, own, owner) if own else 0,
+        migrated=migrated,
+        users=users,
+        domains=domains,
+        accesses=_accesses(connection, application, wanted, users),
+        ledger=_ledger(connection, own, owner) if own else {},
+        cases=_cases(connection, own, owner) if own else (),
+        holds=holds,
+        spent_holds=_spent_holds(connection, own, owner) if own else frozenset(),
+        activity=_activity(connection, own, now, windows) if own else {window: {} for window in windows},
+        claims=_claims(connection, own) if own else {},
+    )
+
+
+def read_users(connection: Connection, application: Application) -> Mapping[UserId, User]:
+    """All users."""
+    table = application.users.c
+    claims = cast(table.oidc_claims, Text) if application.shape.claims else cast(None, Text)
+    rows = connection.execute(select(dashed(table.id), table.email, table.is_active, claims))
+    return {
+        key: User(key, Email(email) if email else None, active, texts(stored) if stored else NOTHING)
+        for key, email, active, stored in rows
+    }
+
+
+def read_domains(connection: Connection, application: Application) -> tuple[MailDomainRow, ...]:
+    """All domains, twins and aliases included."""
+    table = application.domains.c
+    alias = table.alias_of_id.is_not(None)
+    rows = connection.execute(select(dashed(table.id), table.name, alias, cast(table.custom_attributes, Text)))
+    return tuple(
+        MailDomainRow(key, name, bool(is_alias), texts(stored).get("siret") if stored else None)
+        for key, name, is_alias, stored in rows
+    )
+
+
+@lru_cache(maxsize=65_536)
+def texts(stored: str) -> Mapping[str, str]:
+    """The texts of a JSON mapping. Whatever else a column holds says nothing."""
+    try:
+        document = json.loads(stored)
+    except ValueError:
+        return NOTHING
+    found = (
+        {key: value for key, value in document.items() if isinstance(value, str)} if isinstance(document, dict) else {}
+    )
+    return MappingProxyType(found) if found else NOTHING
+
+
+def _accesses(
+    connection: Connection, application: Application, domains: Collection[DomainId], users: Mapping[UserId, User]
+) -> Mapping[DomainId, tuple[Access, ...]]:
+    table = application.accesses.c
+    statement = select(
+        dashed(table.id), dashed(table.maildomain_id), dashed(table.user_id), table.role == application.shape.admin
+    ).where(among(table.maildomain_id, list(domains), connection.dialect))
+    found: dict[DomainId, list[Access]] = {domain: [] for domain in domains}
+    # One text for each domain and user, however many rows name it.
+    same = {domain: domain for domain in domains}
+    for key, domain, user, admin in connection.execute(statement):
+        known = users.get(user)
+        found[domain].append(Access(key, same[domain], known.id if known else user, bool(admin)))
+    return {domain: tuple(rows) for domain, rows in found.items() if rows}
+
+
+def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, Owned]:
+    table = own.ledger.c
+    statement = select(
+        dashed(table.access_id), dashed(table.domain_id), dashed(table.user_id), table.origin, table.since
+    ).where(table.owner == owner)
+    origins = {origin.value: origin for origin in Origin}
+    return {
+        access: Owned(access, domain, user, origins[origin], since)
+        for access, domain, user, origin, since in connection.execute(statement)
+    }
+
+
+def _cases(connection: Connection, own: Own, owner: str) -> tuple[Case, ...]:
+    table = own.case.c
+    statement = select(
+        table.id,
+        dashed(table.access_id),
+        dashed(table.domain_id),
+        dashed(table.user_id),
+        table.state,
+        table.opened_at,
+        table.hold,
+        table.evidence,
+    ).where(table.owner == owner, table.state.in_(sorted(OPEN_STATES)))
+    return tuple(
+        Case(key, access, domain, user, CaseState(state), opened, hold, read_evidence(evidence))
+        for key, access, domain, user, state, opened, hold, evidence in connection.execute(statement)
+    )
+
+
+def _holds(connection: Connection, own: Own, owner: str) -> tuple[Hold, ...]:
+    table, held = own.hold.c, own.hold_access.c
+    accesses: dict[str, set[Holding]] = defaultdict(set)
+    statement = (
+        select(held.hold_id, dashed(held.domain_id), dashed(held.user_id))
+        .join_from(own.hold_access, own.hold, (table.owner == held.owner) & (table.id == held.hold_id))
+        .where(table.owner == owner, table.closed_at.is_(None))
+    )
+    for hold, domain, user in connection.execute(statement):
+        accesses[hold].add(Holding(domain, user))
+    columns = (table.id, table.scope_kind, table.scope, table.limit, table.since, table.expires_at, table.approved_at)
+    rows = connection.execute(select(*columns).where(table.owner == owner, table.closed_at.is_(None)))
+    return tuple(
+        Hold(
+            key,
+            Scope(kind, read_key(scope)),
+            limit,
+            frozenset(accesses[key]),
+            since,
+            expires,
+            approved=approved is not None,
+        )
+        for key, kind, scope, limit, since, expires, approved in rows
+    )
+
+
+def _spent_holds(connection: Connection, own: Own, owner: str) -> frozenset[str]:
+    table = own.hold.c
+    statement = select(table.id).where(table.owner == owner, table.closed_at.is_not(None))
+    return frozenset(connection.execute(statement).scalars())
+
+
+def _activity(
+    connection: Connection, own: Own, now: datetime, windows: Collection[timedelta]
+) -> Mapping[timedelta, Mapping[DomainName, Activity]]:
+    """Count what the journal says was granted and revoked, for every window in one statement."""
+    if not windows:
+        return {}
+    table, ordered = own.journal.c, sorted(windows)
+    counts = [func.count().filter(table.at > now - window) for window in ordered]
+    statement = (
+        select(table.domain, table.what, *counts)
+        .where(table.at > now - ordered[-1], table.what.in_([Deed.GRANTED, Deed.REVOKED]))
+        .group_by(table.domain, table.what)
+    )
+    found: dict[timedelta, dict[DomainName, dict[str, int]]] = {window: defaultdict(dict) for window in ordered}
+    for domain, what, *numbers in connection.execute(statement):
+        for window, number in zip(ordered, numbers, strict=True):
+            if number:
+                found[window][domain][what] = number
+    return {
+        window: {
+            domain: Activity(done.get(Deed.GRANTED, 0), done.get(Deed.REVOKED, 0)) for domain, done in domains.items()
+        }
+        for window, domains in found.items()
+    }
+
+
+def _claims(connection: Connection, own: Own) -> Mapping[DomainName, Claim]:
+    table = own.claim.c
+    rows = connection.execute(select(table.domain, table.owner, table.resource))
+    return {domain: Claim(owner, read_key(resource)) for domain, owner, resource in rows}
