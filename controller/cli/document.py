@@ -1,0 +1,153 @@
+"""What does a plan look like on the wire? The documents that `plan -o json` and `apply -o json` print.
+
+The field order is the order of the output, and `docs/schema/plan.json` is the schema of these models.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from controller.cli.wire import Part, dump
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+Optional = Field(default=None, json_schema_extra=_without_default)
+
+
+class Change(Part):
+    """One access to grant or to revoke."""
+
+    user: str = Field(description="`messages_user.id`")
+    reason: str = Field(description="why: Entitled; NotEntitled or Denied")
+    email: Annotated[str | SkipJsonSchema[None], Optional] = None
+
+
+class HeldChange(Part):
+    """One access that waits for the approval of a hold."""
+
+    user: str = Field(description="`messages_user.id`")
+    reason: str = Field(description="NotEntitled for a revocation, Entitled for a grant")
+    hold: str = Field(description="id of the hold, for `apply --approve`")
+    email: Annotated[str | SkipJsonSchema[None], Optional] = None
+
+
+class ShownCondition(Part):
+    """One condition, as the resource would have it in a cluster."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+class Suppressed(Part):
+    """How many changes the mode or `suspend` leaves undone."""
+
+    grants: int
+    revocations: int
+
+
+class Domain(Part):
+    """One MailDomain. `grants` and `revocations` are what is carried out under its mode."""
+
+    namespace: str
+    name: str
+    domain: str
+    mode: Literal["Observe", "GrantOnly", "Enforce"]
+    conditions: tuple[ShownCondition, ...]
+    grants: tuple[Change, ...]
+    revocations: tuple[Change, ...]
+    held: tuple[HeldChange, ...]
+    suppressed: Suppressed
+    adoptions: int = Field(description="rows that stand already and become ours")
+    pending: int = Field(description="names of an answer or a declaration that have no row to point at yet")
+    ambiguous: int = Field(description="e-mails that match more than one active user")
+
+    def condition(self, kind: str) -> ShownCondition:
+        """The condition of one type."""
+        return next(condition for condition in self.conditions if condition.type == kind)
+
+
+class ShownHold(Part):
+    """Something that waits for approval, once for everything that its limit holds."""
+
+    id: str
+    scope: str = Field(description="kind and namespace/name of the object whose limit tripped")
+    limit: str
+    count: int
+
+
+class Users(Part):
+    """How many users were asked about, by the type of the answer."""
+
+    asked: int
+    entitled: int
+    partial: int
+    unknown: int
+    malformed: int
+    unavailable: int
+
+
+class ShownSource(Part):
+    """One EntitlementSource."""
+
+    namespace: str
+    name: str
+    users: Users
+    requests: int = Field(description="HTTP requests that it took")
+
+
+class Counts(Part):
+    """The sums over all domains."""
+
+    domains: int
+    grants: int
+    revocations: int
+    adoptions: int
+    held: int
+    pending: int
+    ambiguous: int
+
+
+class Applied(Part):
+    """What was written."""
+
+    grants: int
+    revocations: int
+    adoptions: int
+
+
+class PlanDocument(Part):
+    """What would be done (kind Plan), or what was done (kind Result)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"kind": {"const": "Result"}}},
+            "then": {"required": ["applied"]},
+            "else": {"properties": {"applied": False}},
+        }
+    )
+
+    api_version: Literal["maildomain.dev/v1alpha1"]
+    kind: Literal["Plan", "Result"]
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="the same for the same changes, holds included")
+    counts: Counts
+    domains: tuple[Domain, ...]
+    holds: tuple[ShownHold, ...]
+    sources: tuple[ShownSource, ...]
+    applied: Annotated[Applied | SkipJsonSchema[None], Optional] = None
+
+
+def to_json(document: PlanDocument) -> str:
+    """Print a document. Fields stand in the order of the models, lists in the order of the document."""
+    return dump(document, nulls=False)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the document, as it stands in `docs/schema/plan.json`."""
+    made = PlanDocument.model_json_schema(mode="serialization", by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | made

@@ -1,0 +1,75 @@
+"""Which exit code does a run end with? They never overlap; the most serious finding wins (DESIGN section 7)."""
+
+from collections.abc import Collection
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from controller.errors import ControllerError, InvalidInput
+from controller.resources.conditions import Reason
+
+if TYPE_CHECKING:
+    from controller.engine.once import Outcome
+
+
+class Exit(IntEnum):
+    """What a caller can tell from the exit code."""
+
+    DONE = 0
+    """Nothing to do, or `apply` did everything that the modes allow. Adoptions alone are this too."""
+    USAGE = 2
+    """The command line or the environment can't be used."""
+    GRANTS = 3
+    """The plan has grants only."""
+    REVOCATIONS = 4
+    """The plan has revocations."""
+    HELD = 5
+    """Something waits for approval."""
+    INVALID = 6
+    """A document can't be used; nothing was written."""
+    UNAVAILABLE = 7
+    """A source or the database can't be used now; what could be done was done."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+_BY_SERIOUSNESS = (Exit.INVALID, Exit.USAGE, Exit.UNAVAILABLE, Exit.HELD, Exit.REVOCATIONS, Exit.GRANTS)
+
+OUTSIDE_OF_DOCUMENTS = ("environment", "command line", "database URL")
+"""Where problems lie that are a matter of usage."""
+
+
+def most_serious(findings: Collection[Exit]) -> Exit:
+    """The one code for everything that a run found."""
+    return next((code for code in _BY_SERIOUSNESS if code in findings), Exit.DONE)
+
+
+def of_plan(outcome: "Outcome") -> Exit:
+    """The code of `plan`: what it would do, what it would hold, and whom it could not ask."""
+    domains = outcome.plan.domains
+    findings = {
+        Exit.GRANTS: any(domain.grants for domain in domains),
+        Exit.REVOCATIONS: any(domain.revocations for domain in domains),
+        Exit.HELD: any(domain.held for domain in domains),
+        Exit.UNAVAILABLE: sources_failed(outcome),
+    }
+    return most_serious({code for code, found in findings.items() if found})
+
+
+def of_result(outcome: "Outcome") -> Exit:
+    """The code of `apply`: what it carried out is no finding any more."""
+    code = of_plan(outcome)
+    return Exit.DONE if code in (Exit.GRANTS, Exit.REVOCATIONS) else code
+
+
+def sources_failed(outcome: "Outcome") -> bool:
+    """Whether a source that is referenced is not there or could not be asked. Single users are only counted."""
+    missing = any(domain.standing.refusal is Reason.SOURCE_NOT_FOUND for domain in outcome.plan.domains)
+    return missing or any(source.health.failed for source in outcome.sources)
+
+
+def of_error(error: ControllerError) -> Exit:
+    """The code of an error that ended the run."""
+    if not isinstance(error, InvalidInput):
+        return Exit.UNAVAILABLE
+    outside = all(problem.where in OUTSIDE_OF_DOCUMENTS for problem in error.problems)
+    return Exit.USAGE if outside else Exit.INVALID

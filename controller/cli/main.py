@@ -1,0 +1,44 @@
+"""What can be run? The command line of `maildomain-controller`, which is `kubectl maildomain` as well."""
+
+import sys
+
+import typer
+
+from controller.cli.check import check
+from controller.cli.console import complain, tell
+from controller.cli.exits import Exit, of_error
+from controller.cli.explain import explain
+from controller.cli.export import export
+from controller.cli.journal import journal
+from controller.cli.migrate import migrate
+from controller.cli.reconcile import apply, plan
+from controller.cli.run import run
+from controller.cli.sandbox import sandbox
+from controller.cli.status import status
+from controller.cli.validate import validate
+from controller.errors import ControllerError
+
+app = typer.Typer(
+    name="maildomain-controller",
+    help="Keeps the administrators of mail domains equal to what DeployCenter says.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, plan, apply, validate, explain, export, status, journal, migrate, check, sandbox):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command of `sys.argv` and exit with its code. What a user can cause never ends in a traceback."""
+    try:
+        app()
+    except ControllerError as error:
+        complain(error)
+        sys.exit(of_error(error))
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except OSError as error:
+        tell(f"error: the output can't be written ({error.strerror})")
+        sys.exit(Exit.USAGE)

@@ -1,0 +1,36 @@
+"""How is a plan told in a pull request? A summary, the domains with changes, and the holds with their command."""
+
+from collections.abc import Iterator
+
+from controller.cli.document import Domain, PlanDocument
+from controller.cli.wording import Command, approval, has_changes, summary
+
+
+def to_markdown(document: PlanDocument, command: Command) -> str:
+    """Render a document as a comment. `command` is the command that was run, for what to do about holds."""
+    return "\n".join(_lines(document, command)) + "\n"
+
+
+def _lines(document: PlanDocument, command: Command) -> Iterator[str]:
+    yield f"### Mail domains: {summary(document)}"
+    changed = [domain for domain in document.domains if has_changes(domain)]
+    if changed:
+        yield ""
+        yield "| domain | mode | grants | revocations | held | adoptions | suppressed | ready |"
+        yield "|---|---|--:|--:|--:|--:|--:|---|"
+        yield from map(_row, changed)
+    if document.holds:
+        yield ""
+        yield "**Waiting for approval**"
+        yield ""
+    for hold in document.holds:
+        yield f"- {hold.count} held by {hold.scope} ({hold.limit}). To approve: `{approval(command, hold.id)}`"
+    yield ""
+    yield f"`{document.digest}`"
+
+
+def _row(domain: Domain) -> str:
+    suppressed = domain.suppressed.grants + domain.suppressed.revocations
+    numbers = (len(domain.grants), len(domain.revocations), len(domain.held), domain.adoptions, suppressed)
+    counts = " | ".join(str(number) for number in numbers)
+    return f"| `{domain.domain}` | {domain.mode} | {counts} | {domain.condition('Ready').reason} |"

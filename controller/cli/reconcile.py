@@ -1,0 +1,133 @@
+"""`plan` and `apply`: what would change, and one pass without a cluster."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from controller.cli import exits
+from controller.cli.console import emit, emit_printed, sweeping, warn
+from controller.cli.document import to_json
+from controller.cli.inputs import read_declarations
+from controller.cli.markdown import to_markdown
+from controller.cli.opening import open_database
+from controller.cli.options import (
+    Approve,
+    AsIf,
+    ConfirmAfter,
+    DatabaseUrl,
+    Files,
+    Format,
+    HoldersOnly,
+    Output,
+    SecretsDir,
+    ShowPii,
+)
+from controller.cli.report import report
+from controller.cli.secrets import FileSecrets
+from controller.cli.tables import print_plan
+from controller.cli.wording import Command
+from controller.resources.maildomain import Mode
+
+if TYPE_CHECKING:
+    from controller.engine.once import Outcome
+
+
+def plan(
+    *,
+    file: Files,
+    secrets_dir: SecretsDir = None,
+    database_url: DatabaseUrl = None,
+    output: Format = Output.TEXT,
+    approve: Approve = None,
+    as_if: AsIf = None,
+    holders_only: HoldersOnly = False,
+    show_pii: ShowPii = False,
+) -> None:
+    """Show what `apply` would change, and write nothing.
+
+    Needs SELECT on the application's tables only. Suspects are not asked again: the plan shows what that would allow.
+    Exit codes: 0 nothing, 3 grants only, 4 revocations, 5 something held, 6 invalid input, 7 a source or the database
+    is unavailable.
+    """
+    command = Command(tuple(file), secrets_dir)
+    outcome = reconcile(
+        command, database_url, approve=approve or (), as_if=as_if, holders_only=holders_only, write=False
+    )
+    _show(outcome, output, command, show_pii=show_pii)
+    if not outcome.question.snapshot.migrated:
+        warn("planned with an empty ledger: the controller's own tables are not there; run migrate before apply")
+    raise typer.Exit(exits.of_plan(outcome))
+
+
+def apply(
+    *,
+    file: Files,
+    secrets_dir: SecretsDir = None,
+    database_url: DatabaseUrl = None,
+    output: Format = Output.TEXT,
+    approve: Approve = None,
+    confirm_after: ConfirmAfter = None,
+    show_pii: ShowPii = False,
+) -> None:
+    """Ask everybody once, suspects once more, and carry out what the modes and limits allow.
+
+    Exit codes: 0 all that the modes allow is done, 5 something is held, 6 invalid input (nothing is written), 7 a
+    source or the database is unavailable (what could be done was done).
+    """
+    command = Command(tuple(file), secrets_dir)
+    outcome = reconcile(command, database_url, approve=approve or (), confirm_after=confirm_after, write=True)
+    _show(outcome, output, command, show_pii=show_pii)
+    raise typer.Exit(exits.of_result(outcome))
+
+
+def reconcile(
+    command: Command,
+    database_url: str | None,
+    *,
+    approve: Collection[str] = (),
+    as_if: Mode | None = None,
+    confirm_after: timedelta | None = None,
+    holders_only: bool = False,
+    write: bool,
+) -> "Outcome":
+    """Read the files, run one pass, and say on stderr what people should know about it."""
+    declared = read_declarations(command.files)
+    from controller.engine.once import Options, apply_once, plan_once  # noqa: PLC0415  # slow, and bad files are quick
+
+    options = Options(frozenset(approve), as_if, confirm_after, holders_only)
+    secrets = FileSecrets(declared.secrets, Path(command.secrets_dir) if command.secrets_dir is not None else None)
+    run = apply_once if write else plan_once
+    with open_database(database_url) as database, sweeping() as progress:
+        outcome = asyncio.run(run(database, declared, options, secrets=secrets, progress=progress))
+    for message in secrets.missing:
+        warn(message)
+    _warn(outcome, approve)
+    return outcome
+
+
+def _warn(outcome: "Outcome", approve: Collection[str]) -> None:
+    for source in outcome.sources:
+        if source.health.trouble is not None:
+            warn(f"EntitlementSource {source.key}: {source.health.trouble.value}: {source.health.trouble.text}")
+    for domain in outcome.plan.domains:
+        refusal = domain.standing.refusal
+        if refusal is not None:
+            warn(f"MailDomain {domain.standing.resource.key}: {refusal.value}: {refusal.text}")
+    known = {hold.id for hold in (*outcome.question.snapshot.holds, *outcome.plan.holds, *outcome.plan.changes.holds)}
+    for unknown in sorted(set(approve) - known):
+        warn(f"--approve {unknown}: no such hold now; it may have expired, been used, or have changed")
+
+
+def _show(outcome: "Outcome", output: Output, command: Command, *, show_pii: bool) -> None:
+    document = report(outcome, show_pii=show_pii)
+    match output:
+        case Output.JSON:
+            emit(to_json(document))
+        case Output.MARKDOWN:
+            emit(to_markdown(document, command))
+        case Output.TEXT:
+            emit_printed(lambda console: print_plan(document, command, console))

@@ -1,0 +1,56 @@
+"""Which words do all forms of a plan share? The summary line, what is worth a line, and how to approve a hold."""
+
+import shlex
+from dataclasses import dataclass
+
+from controller.cli.document import Domain, PlanDocument
+
+PROGRAM = "maildomain-controller"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the user ran, as far as it has to be said again."""
+
+    files: tuple[str, ...]
+    secrets_dir: str | None = None
+
+    def line(self, verb: str, *options: str) -> str:
+        """The same run with another verb, to be pasted into a shell."""
+        files = (part for path in self.files for part in ("-f", path))
+        secrets = ("--secrets-dir", self.secrets_dir) if self.secrets_dir is not None else ()
+        return shlex.join((PROGRAM, verb, *files, *secrets, *options))
+
+
+def approval(command: Command, hold: str) -> str:
+    """The command that approves a hold."""
+    return command.line("apply", "--approve", hold)
+
+
+def has_changes(domain: Domain) -> bool:
+    """Whether the domain differs from what its sources say, whatever is done about it."""
+    suppressed = domain.suppressed.grants + domain.suppressed.revocations
+    return bool(domain.grants or domain.revocations or domain.held or domain.adoptions or suppressed)
+
+
+def is_worth_a_line(domain: Domain) -> bool:
+    """Whether people have to know about the domain: it changes, or it is not as it should be."""
+    return has_changes(domain) or domain.ambiguous > 0 or domain.condition("Ready").status != "True"
+
+
+def summary(document: PlanDocument) -> str:
+    """One sentence of numbers."""
+    counts = document.counts
+    if document.applied is None:
+        parts = [(counts.grants, "to grant"), (counts.revocations, "to revoke"), (counts.adoptions, "to adopt")]
+    else:
+        done = document.applied
+        parts = [(done.grants, "granted"), (done.revocations, "revoked"), (done.adoptions, "adopted")]
+    parts += [(counts.held, "held"), (counts.pending, "pending"), (counts.ambiguous, "ambiguous")]
+    said = ", ".join(f"{number} {word}" for number, word in parts if number) or "nothing to do"
+    return f"{counted(counts.domains, 'domain')}: {said}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
