@@ -1,17 +1,12 @@
 """What does the loop need of the cluster? The port that `cluster` implements and tests fake."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Protocol
 
+from controller.resources.model import Kind
 from controller.resources.names import ResourceKey
 
-
-class Kind(StrEnum):
-    """The kinds that the loop works on, by their plural names."""
-
-    SOURCE = "entitlementsources"
-    DOMAIN = "maildomains"
+__all__ = ["Kind", "World"]
 
 
 class World(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -17,6 +18,18 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 APPROVE_ANNOTATION = f"{GROUP}/approve"
 REQUESTED_AT_ANNOTATIONS = (f"{GROUP}/requestedAt", "reconcile.fluxcd.io/requestedAt")
+
+
+class Kind(StrEnum):
+    """The kinds that are reconciled, by their plural names."""
+
+    SOURCE = "entitlementsources"
+    DOMAIN = "maildomains"
+
+    @property
+    def singular(self) -> str:
+        """The name that stands in `kind`."""
+        return "EntitlementSource" if self is Kind.SOURCE else "MailDomain"
 
 
 def _canonical(value: str) -> DomainName:
