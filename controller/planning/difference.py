@@ -18,7 +18,7 @@ from controller.planning.identity import Identities
 from controller.planning.sources import Voice, evidence
 from controller.resources.conditions import Reason
 from controller.resources.maildomain import AdoptionPolicy, MailDomain, Ownership
-from controller.resources.names import DomainName, Email, ResourceKey, canonical_domain
+from controller.resources.names import DomainName, ResourceKey, canonical_domain
 
 
 class KeepReason(StrEnum):
@@ -215,12 +215,9 @@ def _adoptable(
 
 def _undeliverable(domain: MailDomain, voices: tuple[Voice, ...], identities: Identities) -> int:
     """How many names of a declaration belong to nobody yet: protected administrators and static grants (D1)."""
-    waiting: list[Email] = list(domain.spec.protected_admins)
-    for voice in voices:
-        if voice.state.spec.provider.static is not None and not voice.state.spec.suspend:
-            grants = voice.state.spec.provider.static.grants
-            waiting.extend(grant.email for grant in grants if domain.domain in grant.domains)
-    return identities.unmatched({email.key: email for email in waiting}.values())
+    waiting = (email for voice in voices for email in voice.promised.get(domain.domain, ()))
+    emails = {email.key: email for email in (*domain.spec.protected_admins, *waiting)}
+    return identities.unmatched(emails.values())
 
 
 def _people(users: Collection[UserId], snapshot: Snapshot) -> int:

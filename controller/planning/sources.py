@@ -1,7 +1,8 @@
 """What do the sources say now? Answers that may be decided on, turned around from users to domains."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from controller.planning.facts import (
@@ -14,7 +15,7 @@ from controller.planning.facts import (
     UserId,
 )
 from controller.planning.identity import askable
-from controller.resources.names import DomainName, ResourceKey
+from controller.resources.names import DomainName, Email, ResourceKey
 from controller.resources.source import EntitlementSourceSpec
 
 
@@ -54,6 +55,8 @@ class Voice:
     """Seconds between two asks that must agree; 0 = one is enough."""
     names: Mapping[DomainName, tuple[UserId, ...]]
     """For each domain name, the users whom a fresh answer names."""
+    promised: Mapping[DomainName, tuple[Email, ...]]
+    """For each domain name, the e-mails that a static source declares, whether or not anybody has them."""
 
     @property
     def key(self) -> ResourceKey:
@@ -97,13 +100,22 @@ def listen(
     `confirm_after` overrides the source's own `confirmRevocations.after`.
     """
     after = state.spec.confirm_revocations.after if confirm_after is None else confirm_after
-    names: dict[DomainName, list[UserId]] = {}
-    voice = Voice(state, users, now, after.total_seconds(), {})
+    names: dict[DomainName, list[UserId]] = defaultdict(list)
+    voice = Voice(state, users, now, after.total_seconds(), {}, _promises(state.spec))
     for answer in state.answers.values():
         if isinstance(answer.verdict, Entitled | Partial) and answer.verdict.domains and voice.fresh(answer.user):
             for domain in answer.verdict.domains:
-                names.setdefault(domain, []).append(answer.user)
-    return Voice(state, users, now, after.total_seconds(), {domain: tuple(found) for domain, found in names.items()})
+                names[domain].append(answer.user)
+    return replace(voice, names={domain: tuple(found) for domain, found in names.items()})
+
+
+def _promises(spec: EntitlementSourceSpec) -> Mapping[DomainName, tuple[Email, ...]]:
+    promised: dict[DomainName, list[Email]] = defaultdict(list)
+    if spec.provider.static is not None and not spec.suspend:
+        for grant in spec.provider.static.grants:
+            for domain in grant.domains:
+                promised[DomainName(domain)].append(grant.email)
+    return {domain: tuple(emails) for domain, emails in promised.items()}
 
 
 def evidence(voice: Voice, answer: Answer) -> Evidence:
