@@ -1,12 +1,27 @@
-"""How are many rows written with few statements?"""
+"""How are many rows written with few statements? Each batch is one JSON parameter that the database takes apart."""
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, Text, bindparam, cast, column, func, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
 
 BATCH = 10_000
 """Rows in one statement."""
@@ -15,54 +30,67 @@ Row = Mapping[str, Any]
 
 
 def insert_rows(
-    connection: Connection,
-    table: Table,
-    rows: Sequence[Row],
-    *,
-    replacing: tuple[str, ...] = (),
-    own: str | None = None,
+    connection: Connection, table: Table, rows: Sequence[Row], *, replacing: tuple[str, ...] = (), own: str = ""
 ) -> int:
     """Insert rows that all have the same columns; return how many were written.
 
-    `replacing` names the key whose rows are replaced. `own` is a column that the replaced row must agree in: a row
-    that does not stays as it is, and is not counted.
+    `replacing` names the key whose rows are replaced. `own` is a column that a replaced row must agree in: one that
+    does not stays as it is, and is not counted.
     """
+    if not rows:
+        return 0
+    dialect = connection.dialect.name
+    statement = _statement(dialect, table, tuple(rows[0]), replacing, own)
     written = 0
     for start in range(0, len(rows), BATCH):
-        written += _insert(connection, table, rows[start : start + BATCH], replacing, own)
+        batch = json.dumps(rows[start : start + BATCH], default=_spelling[dialect])
+        # Without the option the number of inserted rows is not kept.
+        result = connection.execute(statement, {"rows": batch}, execution_options={"preserve_rowcount": True})
+        written += result.rowcount
     return written
 
 
-def _insert(connection: Connection, table: Table, rows: Sequence[Row], key: tuple[str, ...], own: str | None) -> int:
-    names = tuple(rows[0])
-    if connection.dialect.name == "postgresql":
-        insert = postgresql.insert(table).from_select(names, _as_records(table, names, rows))
-        if key:
-            insert = insert.on_conflict_do_update(
-                index_elements=key,
-                set_={name: insert.excluded[name] for name in names if name not in key},
-                where=table.c[own] == insert.excluded[own] if own else None,
-            )
-        return connection.execute(insert).rowcount
-    plain = sqlite.insert(table)
-    if key:
-        plain = plain.on_conflict_do_update(
-            index_elements=key,
-            set_={name: plain.excluded[name] for name in names if name not in key},
-            where=table.c[own] == plain.excluded[own] if own else None,
-        )
-    return connection.execute(plain, list(rows)).rowcount
+@cache
+def _statement(dialect: str, table: Table, names: tuple[str, ...], key: tuple[str, ...], own: str) -> Insert:
+    """INSERT ... SELECT from the parameter `rows`, replacing rows of the same key where there is one."""
+    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    insert = build(table).from_select(names, _records[dialect](table, names))
+    if not key:
+        return insert
+    return insert.on_conflict_do_update(
+        index_elements=key,
+        set_={name: insert.excluded[name] for name in names if name not in key},
+        where=table.c[own] == insert.excluded[own] if own else None,
+    )
 
 
-def _as_records(table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> Any:
-    """All rows as one JSON parameter, which PostgreSQL turns back into records of the table's types."""
+def _records_on_postgresql(table: Table, names: tuple[str, ...]) -> Select[Any]:
     columns = (column(name, table.c[name].type) for name in names)
-    records = func.json_to_recordset(cast(bindparam(None, json.dumps(rows, default=_text), Text()), postgresql.JSON()))
+    records = func.json_to_recordset(cast(bindparam("rows", type_=Text()), postgresql.JSON()))
     source = records.table_valued(*columns, name="r").render_derived(name="r", with_types=True)
     return select(*(source.c[name] for name in names))
 
 
-def _text(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(type(value).__name__)
+def _records_on_sqlite(table: Table, names: tuple[str, ...]) -> Select[Any]:
+    source = func.json_each(bindparam("rows", type_=Text())).table_valued("value")
+    # SQLite needs a WHERE to tell ON CONFLICT from a join.
+    return select(*(_extracted(source.c.value, table.c[name]) for name in names)).where(source.c.value.is_not(None))
+
+
+def _extracted(record: ColumnElement[Any], wanted: Column[Any]) -> ColumnElement[Any]:
+    value: ColumnElement[Any] = func.json_extract(record, f"$.{wanted.name}")
+    return func.replace(value, "-", "") if isinstance(wanted.type, Uuid) else value
+
+
+@lru_cache(maxsize=16)  # all rows of a write hold the same moments
+def _aware(value: datetime) -> str:
+    return value.isoformat()
+
+
+@lru_cache(maxsize=16)
+def _naive(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+_records = {"postgresql": _records_on_postgresql, "sqlite": _records_on_sqlite}
+_spelling = {"postgresql": _aware, "sqlite": _naive}

@@ -77,7 +77,7 @@ def read_users(connection: Connection, application: Application) -> Mapping[User
     """All users."""
     table = application.users.c
     claims = cast(table.oidc_claims, Text) if application.shape.claims else cast(None, Text)
-    rows = connection.execute(select(dashed(table.id), table.email, table.is_active, claims))
+    rows = connection.execute(select(dashed(table.id), table.email, table.is_active, claims)).all()
     return {
         key: User(key, Email(email) if email else None, active, texts(stored) if stored else NOTHING)
         for key, email, active, stored in rows
@@ -118,7 +118,7 @@ def _accesses(
     found: dict[DomainId, list[Access]] = {domain: [] for domain in domains}
     # One text for each domain and user, however many rows name it.
     same = {domain: domain for domain in domains}
-    for key, domain, user, admin in connection.execute(statement):
+    for key, domain, user, admin in connection.execute(statement).all():
         known = users.get(user)
         found[domain].append(Access(key, same[domain], known.id if known else user, bool(admin)))
     return {domain: tuple(rows) for domain, rows in found.items() if rows}
@@ -132,7 +132,7 @@ def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, O
     origins = {origin.value: origin for origin in Origin}
     return {
         access: Owned(access, domain, user, origins[origin], since)
-        for access, domain, user, origin, since in connection.execute(statement)
+        for access, domain, user, origin, since in connection.execute(statement).all()
     }
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from controller.errors import PlanOutdated
 from controller.maildb.application import Application
-from controller.maildb.columns import among
+from controller.maildb.columns import among, dashed
 from controller.maildb.own import Own
 from controller.planning.changes import Adoption, Changes, Grant, Revocation
 from controller.planning.facts import Access, AccessId, DomainId
@@ -39,7 +39,7 @@ def recheck(connection: Connection, application: Application, own: Own, owner: s
 def _domains_stand(connection: Connection, application: Application, touched: Iterable[Touched]) -> None:
     planned = {_domain(change): change.name for change in touched}
     table = application.domains.c
-    statement = select(table.id, table.name).where(
+    statement = select(dashed(table.id).label("id"), table.name).where(
         among(table.id, list(planned), connection.dialect), table.alias_of_id.is_(None)
     )
     if {row.id: row.name for row in connection.execute(statement)} != planned:
@@ -60,7 +60,7 @@ def _domains_are_ours(connection: Connection, own: Own, owner: str, names: Itera
 def _users_are_active(connection: Connection, application: Application, grants: Iterable[Grant]) -> None:
     planned = {grant.user for grant in grants}
     table = application.users.c
-    statement = select(table.id).where(among(table.id, list(planned), connection.dialect), table.is_active)
+    statement = select(dashed(table.id)).where(among(table.id, list(planned), connection.dialect), table.is_active)
     if set(connection.execute(statement).scalars()) != planned:
         raise PlanOutdated("a user of the plan is gone or inactive now; nothing was written")
 
@@ -69,7 +69,7 @@ def _rows_are_absent(connection: Connection, application: Application, grants: I
     planned = {(grant.domain, grant.user) for grant in grants}
     domains, users = ({pair[place] for pair in planned} for place in (0, 1))
     table = application.accesses.c
-    statement = select(table.maildomain_id, table.user_id).where(
+    statement = select(dashed(table.maildomain_id), dashed(table.user_id)).where(
         among(table.maildomain_id, list(domains), connection.dialect),
         among(table.user_id, list(users), connection.dialect),
     )

@@ -4,9 +4,10 @@ Grants come before revocations, and COMMIT is the statement that can fail, becau
 deferred (invariant 3).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -20,8 +21,8 @@ from controller.maildb.columns import among
 from controller.maildb.fence import Writer
 from controller.maildb.keeping import Deed, write_evidence
 from controller.maildb.own import Own, own_tables
-from controller.maildb.recheck import Images, recheck
-from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, Revocation
+from controller.maildb.recheck import Images, Touched, recheck
+from controller.planning.changes import Changes, Grant, NotEntitled, Revocation
 from controller.planning.facts import AccessId, Case, Hold, Origin
 from controller.resources.names import DomainName, ResourceKey
 
@@ -112,15 +113,15 @@ class _Transaction:
         insert_rows(self.connection, table, rows, replacing=("domain_id", "user_id"))
 
     def _ledger_row(
-        self, access: AccessId, domain: str, user: str, sources: Sequence[ResourceKey], origin: Origin
+        self, access: AccessId, domain: str, user: str, sources: tuple[ResourceKey, ...], origin: Origin
     ) -> Row:
         return {
             "domain_id": domain,
             "user_id": user,
             "access_id": access,
             "owner": self.writer.owner,
-            "sources": [str(source) for source in sources],
-            "origin": origin.value,
+            "sources": _texts(sources),
+            "origin": origin,
             "since": self.now,
         }
 
@@ -177,37 +178,40 @@ class _Transaction:
             raise PlanOutdated("another owner has claimed a domain of the plan; nothing was written")
 
     def _entries(self, granted: Sequence[Row]) -> Iterator[Row]:
+        written = {"created_at": str(self.now), "updated_at": str(self.now)}
         for row, grant in zip(granted, self.changes.grants, strict=True):
-            yield self._entry(Deed.GRANTED, grant, grant.reason, row)
+            yield self._entry(Deed.GRANTED, grant, grant.reason, row, {**row, **written})
         for adoption in self.changes.adoptions:
-            yield self._entry(Deed.ADOPTED, adoption, "Matching", self.images[adoption.access.id])
+            row = self.images[adoption.access.id]
+            yield self._entry(Deed.ADOPTED, adoption, "Matching", row, _image(row))
         for revocation in self.changes.revocations:
             yield self._revoked(revocation)
         for domain, resource in self.changes.claims:
             yield self._line(Deed.CLAIMED, domain, "Claimed", image={"resource": str(resource)})
 
     def _revoked(self, revocation: Revocation) -> Row:
-        entry = self._entry(Deed.REVOKED, revocation, revocation.reason, self.images[revocation.access.id])
+        row = self.images[revocation.access.id]
+        entry = self._entry(Deed.REVOKED, revocation, revocation.reason, row, _image(row))
         if isinstance(revocation.proof, NotEntitled):
             proof = revocation.proof
             entry |= {"case_id": proof.case.id, "evidence": write_evidence(proof.evidence)}
         return entry
 
-    def _entry(self, what: Deed, change: Grant | Adoption | Revocation, reason: str, row: Row) -> dict[str, Any]:
-        entry = self._line(what, change.name, reason, image=_image(row))
+    def _entry(self, what: Deed, change: Touched, reason: str, row: Row, image: Row) -> dict[str, Any]:
+        entry = self._line(what, change.name, reason, image=image)
         return entry | {
             "domain_id": row["maildomain_id"],
             "user_id": row["user_id"],
             "access_id": row["id"],
-            "sources": [str(source) for source in change.sources],
+            "sources": _texts(change.sources),
         }
 
-    def _line(self, what: Deed, domain: DomainName, reason: str, *, image: Mapping[str, Any]) -> dict[str, Any]:
+    def _line(self, what: Deed, domain: DomainName, reason: str, *, image: Row) -> dict[str, Any]:
         return {
             "at": self.now,
             "owner": self.writer.owner,
             "holder": self.writer.holder,
-            "what": what.value,
+            "what": what,
             "domain": domain,
             "domain_id": None,
             "user_id": None,
@@ -220,6 +224,13 @@ class _Transaction:
         }
 
 
+@lru_cache(maxsize=256)
+def _texts(sources: tuple[ResourceKey, ...]) -> list[str]:
+    return [str(source) for source in sources]
+
+
 def _image(row: Row) -> dict[str, Any]:
     """A row as JSON: numbers and texts as they are, everything else as its text."""
-    return {name: value if isinstance(value, int | str | None) else str(value) for name, value in row.items()}
+    return {
+        name: value if value is None or isinstance(value, (int, str)) else str(value) for name, value in row.items()
+    }
