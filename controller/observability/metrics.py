@@ -1,0 +1,123 @@
+"""What can be measured from outside? One registry, names that start with `maildomain_`, and no personal label.
+
+docs/metrics.md says what each of them means. `source_namespace` and `source_name` name an EntitlementSource; no label
+names a user or a domain.
+"""
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+SourceName = tuple[str, str]
+"""Namespace and name of an EntitlementSource."""
+
+_SOURCE = ("source_namespace", "source_name")
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """The measurements of one process. A process that stands by has no gauges of the cases that another works on."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        registry = CollectorRegistry()
+        self.registry = registry
+        self._clock = clock
+        self._case_opened_at: float | None = None
+        self._hold_opened_at: float | None = None
+
+        self._last_wave = Gauge(
+            "maildomain_last_wave_timestamp_seconds", "End of the last complete wave.", _SOURCE, registry=registry
+        )
+        self._answers = Counter("maildomain_answers", "Answers by type.", (*_SOURCE, "type"), registry=registry)
+        self._source_requests = Counter(
+            "maildomain_source_requests", "HTTP requests to a source.", _SOURCE, registry=registry
+        )
+        self._open_cases = Gauge("maildomain_open_cases", "Revocations that are not carried out.", registry=registry)
+        self._oldest_case = Gauge("maildomain_oldest_case_age_seconds", "Age of the oldest case.", registry=registry)
+        self._oldest_case.set_function(lambda: self._age(self._case_opened_at))
+        self._held = Gauge("maildomain_held_accesses", "Changes that wait for an approval.", registry=registry)
+        self._holds = Gauge("maildomain_holds", "Holds that wait for an approval.", registry=registry)
+        self._oldest_hold = Gauge("maildomain_oldest_hold_age_seconds", "Age of the oldest hold.", registry=registry)
+        self._oldest_hold.set_function(lambda: self._age(self._hold_opened_at))
+        self._pending = Gauge("maildomain_pending", "Names that have no row to point at yet.", registry=registry)
+        self._passes = Counter("maildomain_passes", "Passes by outcome.", ("outcome",), registry=registry)
+        self._pass_seconds = Histogram(
+            "maildomain_pass_duration_seconds", "Duration of whole passes.", buckets=_SECONDS, registry=registry
+        )
+        self._writes = Counter("maildomain_writes", "Accesses written, by kind.", ("kind",), registry=registry)
+        self._status_patches = Counter(
+            "maildomain_status_patches", "Statuses written, by kind.", ("kind",), registry=registry
+        )
+        self._cluster_requests = Counter(
+            "maildomain_cluster_requests", "Requests to the API server.", ("verb", "code"), registry=registry
+        )
+        self._epoch = Gauge("maildomain_epoch", "Epoch of the lease.", registry=registry)
+        self._leading = Gauge("maildomain_leading", "1 while this replica works.", registry=registry)
+
+    def text(self) -> bytes:
+        """Everything, in the text format of Prometheus (`CONTENT_TYPE`)."""
+        return generate_latest(self.registry)
+
+    def answered(self, source: SourceName, verdict: str, requests: int = 1) -> None:
+        """A source has answered about one user; it took so many requests."""
+        self._answers.labels(*source, verdict).inc()
+        self._source_requests.labels(*source).inc(requests)
+
+    def wave_finished(self, source: SourceName, at_unix: float) -> None:
+        """A wave in which everybody was asked has ended."""
+        self._last_wave.labels(*source).set(at_unix)
+
+    def forget(self, source: SourceName) -> None:
+        """A source is gone: the age of its last wave alarms nobody any more."""
+        self._last_wave.remove(*source)
+
+    def passed(self, outcome: str, seconds: float) -> None:
+        """A pass has ended; `seconds` is 0 when it did not get to its end."""
+        self._passes.labels(outcome).inc()
+        if seconds > 0:
+            self._pass_seconds.observe(seconds)
+
+    def wrote(self, *, grants: int, revocations: int, adoptions: int) -> None:
+        """A transaction was committed."""
+        for kind, count in (("grant", grants), ("revocation", revocations), ("adoption", adoptions)):
+            self._writes.labels(kind).inc(count)
+
+    def patched(self, kind: str) -> None:
+        """The status of one object was written; `kind` is its plural name."""
+        self._status_patches.labels(kind).inc()
+
+    def requested(self, verb: str, code: int | None) -> None:
+        """The API server was asked; None when it did not answer."""
+        self._cluster_requests.labels(verb, "none" if code is None else str(code)).inc()
+
+    def gauges(
+        self,
+        *,
+        leading: bool,
+        epoch: int = 0,
+        open_cases: int = 0,
+        oldest_case_seconds: float = 0.0,
+        held: int = 0,
+        pending: int = 0,
+        holds: int = 0,
+        oldest_hold_seconds: float = 0.0,
+    ) -> None:
+        """How things stand after a pass, or nothing but `leading=False`. Ages go on growing until the next call."""
+        now = self._clock()
+        self._leading.set(leading)
+        self._epoch.set(epoch)
+        self._open_cases.set(open_cases)
+        self._case_opened_at = now - oldest_case_seconds if open_cases else None
+        self._held.set(held)
+        self._pending.set(pending)
+        self._holds.set(holds)
+        self._hold_opened_at = now - oldest_hold_seconds if holds else None
+        if not leading:
+            self._last_wave.clear()
+
+    def _age(self, since: float | None) -> float:
+        return 0.0 if since is None else max(0.0, self._clock() - since)
