@@ -1,169 +1,230 @@
-"""How is DeployCenter asked about one user? One GET a siret that is tried, until one of them opens the answer."""
+"""What does DeployCenter say about one user? The same question that login sync asks, over HTTP (A-09..A-16, D17)."""
 
 import asyncio
+import logging
 import ssl
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from itertools import islice
+from typing import Any, cast
 
 import httpx
 
-from controller.entitlements.answer import MAX_BYTES, Reading, read_answer
-from controller.entitlements.pacing import Lane
+from controller.entitlements.answer import MAX_BODY, Received, read_answer
+from controller.entitlements.pacing import CircuitOpen, Lane, Pace, Turn, parse_retry_after
 from controller.entitlements.source import Reply
-from controller.planning.facts import AnswerReason, Malformed, Subject, Unavailable, Unknown
-from controller.resources.names import ResourceKey
+from controller.planning.facts import AnswerReason, Entitled, Partial, Subject, Unavailable, Unknown, UserId
+from controller.resources.names import Email, ResourceKey
 from controller.resources.source import DeployCenter
 
-KEEP_ALIVE: Final = 1.5
-"""Seconds for which an idle connection is kept: the service closes it after 2."""
+MAX_TRIES = 16
+"""Sirets that are tried for one user."""
+KEEP_ALIVE = 1.5
+"""Seconds that an idle connection is kept: gunicorn closes its side after 2."""
 
-_CUT = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+_OURS = frozenset({"service_id", "account_type", "account_email", "account_id"})
+"""Parameters that no claim may set: another `account_id` would answer for another person (deploycenter.md 1.3.2)."""
+_LOGS_ADDRESSES = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
+_THROTTLED = Unavailable(AnswerReason.THROTTLED)
+_FAILED = frozenset(map(Unavailable, (AnswerReason.TIMEOUT, AnswerReason.CONNECTION, AnswerReason.SERVER_ERROR)))
+"""The service's own failures."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
+class _Try:
+    """One siret to ask with."""
+
+    siret: str
+    claims: Mapping[str, str]
+    pivot: bool
+
+
+class _Stale(Exception):  # noqa: N818  # it never leaves this module
+    """The service had closed the idle connection that the request was written to."""
+
+
+@dataclass(slots=True)
+class _Wire:
+    """What became of one request on the wire."""
+
+    connected: bool = False
+    """A new connection was made for it."""
+    headers: bool = False
+    """A response began."""
+
+    async def trace(self, event: str, _: Mapping[str, Any]) -> None:
+        """Listen to httpcore, which tells nobody else which connection it takes."""
+        self.connected = self.connected or event.startswith("connection.connect_")
+        self.headers = self.headers or event == "http11.receive_response_headers.complete"
+
+    def stale(self, error: Exception) -> bool:
+        """Whether it failed only because its connection had been kept for too long."""
+        closed = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError)
+        return closed and not self.connected and not self.headers
+
+
 class DeployCenterSource:
-    """One DeployCenter endpoint with one key. Its answers are whole lists over all organizations of the user."""
+    """One DeployCenter, asked by GET with keep-alive, at the pace of its lane.
 
-    key: ResourceKey
-    spec: DeployCenter
-    lane: Lane
-    client: httpx.AsyncClient = field(repr=False)
+    The key travels in `X-Service-Auth` alone: no `Authorization`, no cookies, no redirects. Proxies come from the
+    environment. `tls` is None for the usual certificate authorities.
+    """
+
+    def __init__(
+        self, key: ResourceKey, spec: DeployCenter, *, api_key: str, tls: ssl.SSLContext | None, lane: Lane, pace: Pace
+    ) -> None:
+        self.key = key
+        self._spec = spec
+        self._lane = lane
+        self._pace = pace
+        self._timeout = spec.timeout.total_seconds()
+        silence_addresses()
+        self._client = httpx.AsyncClient(
+            auth=None,
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": "maildomain-controller",
+                "X-Service-Auth": f"Bearer {api_key}",
+            },
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            verify=True if tls is None else tls,
+            follow_redirects=False,
+            timeout=None,  # noqa: S113  # one deadline for the whole request, see `_fetch`
+            limits=httpx.Limits(
+                max_connections=spec.concurrency,
+                max_keepalive_connections=spec.concurrency,
+                keepalive_expiry=KEEP_ALIVE,
+            ),
+        )
 
     @property
     def workers(self) -> int:
-        """Asks that may be under way at once."""
-        return self.spec.concurrency
+        """How many asks may be under way at once."""
+        return self._spec.concurrency
 
     async def ask(self, subject: Subject) -> Reply:
-        """Ask with one siret after the other until one opens; the first failure ends it (D17).
+        """Try one siret after another until one opens the answer (D17). Never raises for what the service does.
 
-        Order: pivots, then the user's own stored claims, then the sirets of the user's domains.
+        Closed doors say `Unknown`, and the last one's reason stands. Anything but a closed door ends the tries, and
+        so does a 400 about a pivot: such a siret is well formed, so the e-mail is what can't be asked.
         """
-        reading, requests = Reading(Unknown(AnswerReason.NO_SIRET)), 0
-        for params in self._attempts(subject):
-            if not await self.lane.enter():
-                return Reply(Unavailable(AnswerReason.CIRCUIT_OPEN), requests=requests)
-            reading, calls = await self._paced(subject, params)
-            requests += calls
-            if reading.opened or isinstance(reading.verdict, Unavailable | Malformed):
-                siret = params.get("siret") if reading.opened else None
-                return Reply(reading.verdict, reading.can_access, reading.access_reason, siret, requests)
-        return Reply(reading.verdict, reading.can_access, reading.access_reason, None, requests)
+        reply = Reply(Unknown(AnswerReason.NO_SIRET))
+        requests = 0
+        for attempt in islice(self._tries(subject), MAX_TRIES):
+            reply = await self._open(subject, attempt)
+            requests += reply.requests
+            if not isinstance(reply.verdict, Unknown):
+                break
+            if reply.verdict.reason is AnswerReason.REFUSED and attempt.pivot:
+                break
+        return replace(reply, requests=requests)
 
     async def close(self) -> None:
-        """Give connections back."""
-        self.lane.leave(self.key)
-        await self.client.aclose()
+        """Close the connections. An ask that is under way, or comes later, is `Unavailable`."""
+        if not self._client.is_closed:
+            self._lane.leave(self._pace)
+            await self._client.aclose()
 
-    def _attempts(self, subject: Subject) -> Iterator[Mapping[str, str]]:
-        tried: set[str] = set()
-        claims = {name: subject.claims[name] for name in self.spec.organization.claims if subject.claims.get(name)}
-        own = [claims] if "siret" in claims else []
-        pivots = [{"siret": siret} for siret in self.spec.organization.pivot_sirets]
-        for params in (*pivots, *own, *({"siret": siret} for siret in subject.sirets)):
-            if params["siret"] not in tried:
-                tried.add(params["siret"])
-                yield params
+    def _tries(self, subject: Subject) -> Iterator[_Try]:
+        """Pivots, then the user's stored claims, then the sirets of their domains; none twice."""
+        organization = self._spec.organization
+        tried = set(organization.pivot_sirets)
+        for siret in organization.pivot_sirets:
+            yield _Try(siret, {}, pivot=True)
+        claims = {name: subject.claims[name] for name in organization.claims if name in subject.claims}
+        claimed = claims.get("siret", "").strip()
+        for siret, others in ((claimed, claims), *((siret.strip(), {}) for siret in subject.sirets)):
+            if siret and siret not in tried:
+                tried.add(siret)
+                yield _Try(siret, others, pivot=False)
 
-    async def _paced(self, subject: Subject, params: Mapping[str, str]) -> tuple[Reading, int]:
-        answered, retry_after = False, None
+    async def _open(self, subject: Subject, attempt: _Try) -> Reply:
         try:
-            reading, calls, retry_after = await self._get(subject, params)
-            answered = not isinstance(reading.verdict, Unavailable) or reading.verdict.reason in _NOT_THE_SERVICE
-            return reading, calls
-        finally:
-            self.lane.done(subject.user, answered=answered, retry_after=retry_after)
+            request = self._request(subject.email, attempt)
+        except (httpx.InvalidURL, UnicodeError):
+            return Reply(Unknown(AnswerReason.REFUSED))
+        reply = await self._exchange(subject.user, request)
+        return replace(reply, siret=attempt.siret) if isinstance(reply.verdict, Entitled | Partial) else reply
 
-    async def _get(self, subject: Subject, params: Mapping[str, str]) -> tuple[Reading, int, float | None]:
-        """One GET; once more when an idle connection turned out to be closed by the service."""
-        request = self.client.build_request(
-            "GET",
-            self.spec.url,
-            params={
-                **params,
-                "service_id": str(self.spec.service_id),
-                "account_type": "user",
-                "account_email": subject.email.reveal(),
-            },
-        )
-        for calls in (1, 2):
+    def _request(self, email: Email, attempt: _Try) -> httpx.Request:
+        ours = {
+            "service_id": str(self._spec.service_id),
+            "account_type": "user",
+            "siret": attempt.siret,
+            "account_email": email.reveal(),
+        }
+        others = {name: text for name, text in attempt.claims.items() if name not in _OURS}
+        return self._client.build_request("GET", self._spec.url, params={**others, **ours})
+
+    async def _exchange(self, user: UserId, request: httpx.Request) -> Reply:
+        """Send a request, and once more at once when only its kept connection had been closed."""
+        spent = 0
+        while True:
             try:
-                async with asyncio.timeout(self.spec.timeout.total_seconds()):
-                    reading, retry_after = await self._send(request)
-            except (TimeoutError, httpx.TimeoutException):
-                return Reading(Unavailable(AnswerReason.TIMEOUT)), calls, None
-            except _CUT:
+                async with self._lane.turn(user) as turn:
+                    if self._client.is_closed:
+                        return Reply(Unavailable(AnswerReason.CONNECTION), requests=spent)
+                    spent += 1
+                    return replace(await self._call(turn, request, last=spent > 1), requests=spent)
+            except CircuitOpen:
+                return Reply(Unavailable(AnswerReason.CIRCUIT_OPEN), requests=spent)
+            except _Stale:
                 continue
-            except (httpx.HTTPError, OSError):
-                return Reading(Unavailable(AnswerReason.CONNECTION)), calls, None
-            else:
-                return reading, calls, retry_after
-        return Reading(Unavailable(AnswerReason.CONNECTION)), 2, None
 
-    async def _send(self, request: httpx.Request) -> tuple[Reading, float | None]:
-        response = await self.client.send(request, stream=True)
+    async def _call(self, turn: Turn, request: httpx.Request, *, last: bool) -> Reply:
+        wire = _Wire()
+        request.extensions["trace"] = wire.trace
         try:
-            body = await _read_body(response)
+            async with asyncio.timeout(self._timeout):
+                received = await self._fetch(request)
+        except TimeoutError:
+            reply = Reply(Unavailable(AnswerReason.TIMEOUT))
+        except (httpx.HTTPError, OSError) as error:
+            if wire.stale(error) and not last:
+                raise _Stale from None
+            reply = Reply(Unavailable(AnswerReason.CONNECTION))
+        else:
+            reply = read_answer(received)
+            if reply.verdict == _THROTTLED:
+                turn.throttled(parse_retry_after(received.retry_after, datetime.now(UTC)))
+                return reply
+        if reply.verdict in _FAILED:
+            turn.failed()
+        else:
+            turn.answered()
+        return reply
+
+    async def _fetch(self, request: httpx.Request) -> Received:
+        """Read one response, at most one byte more than is looked at. Encoded bodies are not decoded."""
+        response = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            # httpx promises an iterator only; it is a generator, left half-way when the body is too large
+            async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > MAX_BODY:
+                        break
         finally:
             await response.aclose()
-        content_type = response.headers.get("content-type", "")
-        return read_answer(response.status_code, content_type, body), _retry_after(response)
+        return Received(
+            status=response.status_code,
+            content_type=response.headers.get("content-type", ""),
+            body=bytes(body),
+            content_encoding=response.headers.get("content-encoding", ""),
+            retry_after=response.headers.get("retry-after"),
+        )
 
 
-_NOT_THE_SERVICE = frozenset({AnswerReason.UNAUTHENTICATED, AnswerReason.CLIENT_ERROR, AnswerReason.REDIRECT})
-"""Answers that are no trouble of the service: asking later would bring the same."""
+def silence_addresses() -> None:
+    """Keep the HTTP libraries from logging addresses and headers, at every level: they hold e-mails and the key.
 
-
-async def _read_body(response: httpx.Response) -> bytes | None:
-    """The bytes as they came, or None when there are too many or they are encoded: nothing is ever inflated."""
-    if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        return None
-    chunks, size = [], 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > MAX_BYTES:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the service asks to wait, from a 429 or 503."""
-    value = response.headers.get("retry-after", "").strip()
-    if response.status_code not in (429, 503) or not value:
-        return None
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
-
-
-def open_client(spec: DeployCenter, api_key: str, ca_bundle: str | None) -> httpx.AsyncClient:
-    """A client that sends the key as `X-Service-Auth` and nothing else of its own: no cookies, no redirects.
-
-    Proxies come from the environment. Raises `ssl.SSLError` when the CA bundle is not PEM.
+    The library that is given the e-mail is silenced where it is given it, not only where logging is set up
+    (invariant 10).
     """
-    limits = httpx.Limits(
-        max_connections=spec.concurrency,
-        max_keepalive_connections=spec.concurrency,
-        keepalive_expiry=KEEP_ALIVE,
-    )
-    return httpx.AsyncClient(
-        headers={
-            "X-Service-Auth": f"Bearer {api_key}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "maildomain-controller",
-        },
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
-        timeout=spec.timeout.total_seconds(),
-        limits=limits,
-        verify=ssl.create_default_context(cadata=ca_bundle) if ca_bundle is not None else True,
-    )
+    for name in _LOGS_ADDRESSES:
+        logging.getLogger(name).disabled = True

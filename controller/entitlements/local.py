@@ -1,22 +1,24 @@
-"""What does the local provider say? That it knows nothing (A-06): nothing is granted, nothing is revoked."""
-
-from dataclasses import dataclass
+"""What does a source say that has nobody to ask? That it knows nothing about anybody (A-06)."""
 
 from controller.entitlements.source import Reply
 from controller.planning.facts import AnswerReason, Subject, Unknown
 from controller.resources.names import ResourceKey
 
 
-@dataclass(frozen=True, slots=True)
 class LocalSource:
-    """A source without a service."""
+    """Holds every access that is there. For development."""
 
-    key: ResourceKey
-    workers: int = 1
+    workers = 1
 
-    async def ask(self, subject: Subject) -> Reply:  # noqa: ARG002  # whoever it is
-        """Unknown, about anybody."""
-        return Reply(Unknown(AnswerReason.LOCAL))
+    def __init__(self, key: ResourceKey) -> None:
+        self.key = key
+
+    async def ask(self, subject: Subject) -> Reply:  # noqa: ARG002  # the port's parameter
+        """Know nothing."""
+        return _NOTHING_KNOWN
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """There is nothing to give back."""
+
+
+_NOTHING_KNOWN = Reply(Unknown(AnswerReason.LOCAL))

@@ -1,59 +1,91 @@
-"""How does a declared source become one that can be asked? Its provider, with the Secrets that it names."""
+"""How does a declared source become one that can be asked? Its provider, its Secrets and its lane."""
 
 import hashlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from controller.entitlements.deploycenter import DeployCenterSource, open_client
+import httpx
+
+from controller.entitlements.deploycenter import DeployCenterSource
 from controller.entitlements.local import LocalSource
-from controller.entitlements.pacing import Lanes
+from controller.entitlements.pacing import Lanes, Pace
 from controller.entitlements.source import Source
-from controller.entitlements.static import StaticSource, read_grants
-from controller.errors import SecretMissing
+from controller.entitlements.static import StaticSource
+from controller.errors import InvalidInput, Problem, SecretMissing
 from controller.resources.model import SecretKeyRef
 from controller.resources.names import ResourceKey
 from controller.resources.source import DeployCenter, EntitlementSource
 
 Secret = Callable[[SecretKeyRef], str]
-"""The text under one key of a Secret. Raises `SecretMissing`."""
+"""The text of one key of one Secret of the source's namespace. Raises `SecretMissing`."""
 
 
-def open_source(item: EntitlementSource, secret: Secret, lanes: Lanes) -> Source:
-    """Make a client for a declared source. Raises `SecretMissing` when a Secret, or what it holds, can't be used."""
-    provider = item.spec.provider
-    if provider.deploy_center is not None:
-        return _open_deploycenter(item.key, provider.deploy_center, secret, lanes)
+def open_source(source: EntitlementSource, secret: Secret, lanes: Lanes) -> Source:
+    """Open what a resource declares; nothing is asked yet. Sources of one address and key share a lane.
+
+    Raises `SecretMissing` when a Secret is not there or holds no usable key or certificate, and `InvalidInput` when
+    the environment names a proxy that can't be used.
+    """
+    provider = source.spec.provider
     if provider.static is not None:
-        return StaticSource(item.key, read_grants(provider.static))
-    return LocalSource(item.key)
+        return StaticSource(source.key, provider.static)
+    if provider.deploy_center is not None:
+        return _open_deploy_center(source.key, provider.deploy_center, secret, lanes)
+    return LocalSource(source.key)
 
 
-def fingerprint(item: EntitlementSource, secret: Secret) -> str:
-    """A digest of everything that a client is made of, so that a rotated key makes a new one (incident 9)."""
-    parts = [item.spec.provider.model_dump_json()]
-    center = item.spec.provider.deploy_center
+def fingerprint(source: EntitlementSource, secret: Secret) -> str:
+    """A text that changes when the provider or the content of one of its Secrets does. Raises `SecretMissing`."""
+    digest = hashlib.sha256()
+    for part in (source.spec.provider.model_dump_json(), *(secret(ref) for ref in _references(source))):
+        digest.update(hashlib.sha256(part.encode(errors="surrogatepass")).digest())
+    return digest.hexdigest()
+
+
+def _references(source: EntitlementSource) -> Iterator[SecretKeyRef]:
+    center = source.spec.provider.deploy_center
     if center is not None:
-        parts.append(secret(center.api_key_secret_ref))
+        yield center.api_key_secret_ref
         if center.ca_bundle_secret_ref is not None:
-            parts.append(secret(center.ca_bundle_secret_ref))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+            yield center.ca_bundle_secret_ref
 
 
-def _open_deploycenter(key: ResourceKey, spec: DeployCenter, secret: Secret, lanes: Lanes) -> Source:
-    api_key = secret(spec.api_key_secret_ref).strip()
-    if not api_key or not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
-        raise SecretMissing(f"{_name(key, spec.api_key_secret_ref)} holds no usable API key: printable ASCII, no blank")
-    ca_bundle = secret(spec.ca_bundle_secret_ref) if spec.ca_bundle_secret_ref is not None else None
+def _open_deploy_center(key: ResourceKey, spec: DeployCenter, secret: Secret, lanes: Lanes) -> Source:
+    api_key = _read_api_key(key, spec.api_key_secret_ref, secret)
+    tls = _trust(key, spec.ca_bundle_secret_ref, secret) if spec.ca_bundle_secret_ref is not None else None
+    pace = Pace(spec.requests_per_second, spec.concurrency)
+    lane = lanes.join(spec.url, api_key, pace)
     try:
-        client = open_client(spec, api_key, ca_bundle)
+        return DeployCenterSource(key, spec, api_key=api_key, tls=tls, lane=lane, pace=pace)
+    except (httpx.InvalidURL, ValueError, ImportError):
+        lane.leave(pace)
+        raise InvalidInput(
+            Problem(
+                "environment",
+                "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
+                "a proxy that can't be used",
+                "write http://HOST:PORT or https://HOST:PORT",
+            )
+        ) from None
+
+
+def _read_api_key(key: ResourceKey, reference: SecretKeyRef, secret: Secret) -> str:
+    """Strip the newline that editors add. The service answers 500 to a byte that is not ASCII."""
+    text = secret(reference).strip()
+    if not (text and text.isascii() and text.isprintable()):
+        raise SecretMissing(
+            f"Secret {key.namespace}/{reference.name} holds no usable API key at {reference.key}: "
+            "write one line of printable ASCII"
+        )
+    return text
+
+
+def _trust(key: ResourceKey, reference: SecretKeyRef, secret: Secret) -> ssl.SSLContext:
+    """Trust these certificate authorities and no others."""
+    try:
+        return ssl.create_default_context(cadata=secret(reference))
     except (ssl.SSLError, ValueError):
-        reference = spec.ca_bundle_secret_ref
-        place = _name(key, reference) if reference is not None else f"EntitlementSource {key}"
-        raise SecretMissing(f"{place} holds no usable CA bundle: PEM certificates") from None
-    lane = lanes.lane(spec.url, api_key)
-    lane.limit(key, rate=spec.requests_per_second, concurrency=spec.concurrency)
-    return DeployCenterSource(key, spec, lane, client)
-
-
-def _name(key: ResourceKey, reference: SecretKeyRef) -> str:
-    return f"Secret {key.namespace}/{reference.name}, key {reference.key},"
+        raise SecretMissing(
+            f"Secret {key.namespace}/{reference.name} holds no usable CA bundle at {reference.key}: "
+            "write certificates in PEM form"
+        ) from None

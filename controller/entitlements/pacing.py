@@ -1,138 +1,210 @@
-"""How fast may a service be asked? A token bucket, a concurrency limit, back-off and a circuit breaker a lane.
-
-A lane is one (URL, credential): two sources that share both share its limits. Back-off only ever delays: a service in
-trouble never gets more calls than a healthy one (anchors, incident 18).
-"""
+"""How fast may one service be asked? One lane for each address and credential, shared by all sources that use it."""
 
 import asyncio
 import hashlib
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from weakref import WeakValueDictionary
 
+from controller.entitlements.breaker import Breaker
 from controller.planning.facts import UserId
-from controller.resources.names import ResourceKey
 
-BREAKS_AFTER: Final = 10
-"""So many different users in a row without an answer open the circuit."""
-FIRST_PAUSE: Final = 5.0
-LONGEST_PAUSE: Final = 60.0
-"""Seconds for which an open circuit, or a `Retry-After`, keeps the lane closed: the first time, and at most."""
+BACK_OFF = 0.1
+"""Seconds: the longest first pause after failures of two users in a row; doubled by each further one."""
+BACK_OFF_AT_MOST = 5.0
+"""Seconds."""
+RETRY_AFTER_AT_MOST = 60.0
+"""Seconds that a service may ask us to wait."""
+SHORTEST_SLEEP = 0.001
+"""Seconds: less than a timer can tell apart."""
 
 
-@dataclass(slots=True)
-class Lane:
-    """The way to one service with one credential. Times are seconds of `clock`."""
+class CircuitOpen(Exception):  # noqa: N818  # a refusal within this room; it becomes a verdict
+    """The service has failed too often: no call is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What one source allows itself."""
+
+    requests_per_second: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where time and chance come from."""
 
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    jitter: Callable[[float, float], float] = random.uniform
-    _limits: dict[ResourceKey, tuple[float, int]] = field(default_factory=dict)
-    _free_at: float = 0.0
-    """When the bucket has its next token."""
-    _closed_until: float = 0.0
-    _active: int = 0
-    _queue: deque[asyncio.Future[None]] = field(default_factory=deque)
-    _failing: set[UserId] = field(default_factory=set)
-    """Users without an answer, in a row, with no answer in between."""
-    _openings: int = 0
-    """How often in a row the circuit has opened."""
-    _probing: bool = False
+    """Monotonic seconds."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+    """Uniform in `0..1`."""
 
-    def limit(self, source: ResourceKey, *, rate: float, concurrency: int) -> None:
-        """Set what one source asks for; the strictest of those that share the lane counts."""
-        self._limits[source] = (rate, concurrency)
 
-    def leave(self, source: ResourceKey) -> None:
-        """A source is closed: its limits count no longer."""
-        self._limits.pop(source, None)
+class TokenBucket:
+    """Never more than `rate * t + burst` calls within any `t` seconds: a token is taken when its call may go."""
 
-    @property
-    def open(self) -> bool:
-        """Whether the circuit is open: nothing is asked."""
-        return len(self._failing) >= BREAKS_AFTER
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._rate = 1.0
+        self._burst = 1.0
+        self._tokens = 1.0
+        self._filled_at = timing.clock()
+        self._paused_until = self._filled_at
+        self._turn = asyncio.Lock()
 
-    async def enter(self) -> bool:
-        """Wait for a place and a token. False when the circuit is open: don't ask. Each True needs a `done`."""
-        await self._take_place()
-        try:
-            if self.open and not self._may_probe():
-                self._give_place()
-                return False
-            await self._take_token()
-        except BaseException:
-            self._give_place()
-            raise
-        return True
+    def allow(self, rate: float, burst: float) -> None:
+        """Set calls per second and how many may go at once. What was saved up stays, up to the new burst."""
+        self._fill()
+        self._rate, self._burst = rate, burst
+        self._tokens = min(self._tokens, burst)
 
-    def done(self, user: UserId, *, answered: bool, retry_after: float | None = None) -> None:
-        """Tell how an ask ended. `retry_after` are the seconds that the service asked for."""
-        self._give_place()
-        if answered:
-            self._failing.clear()
-            self._openings = 0
-            self._probing = False
-            return
-        was_open = self.open
-        self._failing.add(user)
-        if self.open and (self._probing or not was_open):
-            self._openings += 1
-            self._probing = False
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._openings - 1))
-            self._close_for(self.jitter(longest / 2, longest))
-        elif len(self._failing) > 1:
-            self._close_for(self.jitter(0.0, min(FIRST_PAUSE, 0.05 * 2 ** len(self._failing))))
-        if retry_after is not None:
-            self._close_for(min(LONGEST_PAUSE, retry_after))
+    def pause(self, seconds: float) -> None:
+        """Let no call go for this long. A shorter pause does not end a longer one."""
+        self._paused_until = max(self._paused_until, self._timing.clock() + seconds)
 
-    def _close_for(self, seconds: float) -> None:
-        self._closed_until = max(self._closed_until, self.clock() + seconds)
+    async def take(self) -> None:
+        """Wait for a token, first come, first served."""
+        async with self._turn:
+            while (wait := self._wait()) > 0:
+                await self._timing.sleep(max(wait, SHORTEST_SLEEP))
+            self._tokens -= 1
 
-    def _may_probe(self) -> bool:
-        """After its pause an open circuit lets one ask through."""
-        if self._probing or self.clock() < self._closed_until:
-            return False
-        self._probing = True
-        return True
+    def _wait(self) -> float:
+        self._fill()
+        needed = max(0.0, 1 - self._tokens) / self._rate
+        return max(needed, self._paused_until - self._filled_at)
 
-    async def _take_token(self) -> None:
-        rate = min((rate for rate, _ in self._limits.values()), default=1.0)
-        now = self.clock()
-        at = max(self._free_at, now, self._closed_until)
-        self._free_at = at + 1.0 / rate
-        if at > now:
-            await self.sleep(at - now)
+    def _fill(self) -> None:
+        now = self._timing.clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
 
-    async def _take_place(self) -> None:
-        most = min((most for _, most in self._limits.values()), default=1)
-        while self._active >= most:
-            turn = asyncio.get_running_loop().create_future()
-            self._queue.append(turn)
-            await turn
-        self._active += 1
 
-    def _give_place(self) -> None:
-        self._active -= 1
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+class Turn:
+    """The right to make one call. Say how it went; a turn that says nothing was given up and counts for nothing."""
+
+    def __init__(self, lane: "Lane", user: UserId, *, probe: bool) -> None:
+        self._lane = lane
+        self._user = user
+        self._probe = probe
+
+    def answered(self) -> None:
+        """The service answered, whatever it said."""
+        self._lane.breaker.succeed()
+
+    def failed(self) -> None:
+        """The service failed: back off with full jitter, open the circuit when it was one user after another."""
+        breaker = self._lane.breaker
+        breaker.fail(self._user, probe=self._probe)
+        if breaker.failing > 1:
+            longest = min(BACK_OFF_AT_MOST, BACK_OFF * 2.0 ** (breaker.failing - 2))
+            self._lane.bucket.pause(longest * self._lane.timing.random())
+
+    def throttled(self, seconds: float | None) -> None:
+        """The service asked for a pause, maybe without saying how long. One that lets nobody through has failed."""
+        self.failed()
+        if seconds is None:
+            seconds = BACK_OFF_AT_MOST * self._lane.timing.random()
+        self._lane.bucket.pause(min(seconds, RETRY_AFTER_AT_MOST))
+
+
+class Lane:
+    """Rate, concurrency, back-off and breaker towards one service. Every call takes a token, repeated ones too."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.timing = timing
+        self.bucket = TokenBucket(timing)
+        self.breaker = Breaker(timing.clock, timing.random)
+        self._paces: list[Pace] = []
+        self._slots = asyncio.Semaphore(1)
+        self._probed = asyncio.Event()
+
+    def join(self, pace: Pace) -> None:
+        """One more source uses the lane; the most careful one sets the pace."""
+        self._paces.append(pace)
+        self._set_pace()
+
+    def leave(self, pace: Pace) -> None:
+        """A source that joined with this pace is closed."""
+        self._paces.remove(pace)
+        if self._paces:
+            self._set_pace()
+
+    @asynccontextmanager
+    async def turn(self, user: UserId) -> AsyncIterator[Turn]:
+        """Wait for the right to make one call about this user.
+
+        Raises `CircuitOpen` at once while the circuit is open. While a probe is under way its outcome is awaited, so
+        that a service that came back loses nobody.
+        """
+        await self._admit()
+        async with self._slots:
+            await self._take()
+            probe = self.breaker.begin()
+            if probe:
+                self._probed.clear()
+            try:
+                yield Turn(self, user, probe=probe)
+            finally:
+                if probe:
+                    self.breaker.abandon()
+                    self._probed.set()
+
+    async def _admit(self) -> None:
+        while self.breaker.probing:
+            await self._probed.wait()
+        if self.breaker.refuses:
+            raise CircuitOpen
+
+    async def _take(self) -> None:
+        """Take a token that is used now: one from before somebody's probe would let too many go after it."""
+        while True:
+            await self._admit()
+            await self.bucket.take()
+            if not self.breaker.probing:
+                break
+        await self._admit()
+
+    def _set_pace(self) -> None:
+        rate = min(pace.requests_per_second for pace in self._paces)
+        concurrency = min(pace.concurrency for pace in self._paces)
+        self.bucket.allow(rate, burst=min(rate, concurrency))
+        self._slots = asyncio.Semaphore(concurrency)
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """All lanes of this process, by URL and credential. The credential is kept as a digest."""
+    """The lanes in use. A lane is forgotten with its last source, and with it that the service was failing."""
 
-    make: Callable[[], Lane] = Lane
-    _lanes: dict[str, Lane] = field(default_factory=dict)
+    timing: Timing = Timing()
+    _lanes: WeakValueDictionary[bytes, Lane] = field(default_factory=WeakValueDictionary)
 
-    def lane(self, url: str, credential: str) -> Lane:
-        """The lane to this URL with this credential."""
-        digest = hashlib.sha256(f"{url}\0{credential}".encode()).hexdigest()
-        if digest not in self._lanes:
-            self._lanes[digest] = self.make()
-        return self._lanes[digest]
+    def join(self, url: str, credential: str, pace: Pace) -> Lane:
+        """Give the lane towards this address with this credential, and count one more source in."""
+        name = hashlib.sha256(f"{url}\n{credential}".encode()).digest()
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = Lane(self.timing)
+        lane.join(pace)
+        return lane
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Read `Retry-After`: seconds, or an HTTP date compared with `now` (aware). None when it is neither."""
+    text = (text or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

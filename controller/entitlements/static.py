@@ -1,7 +1,6 @@
-"""What does a list of grants say? Exactly what is written down; everybody else administers nothing."""
+"""What does a list in the resource itself say? The grants that are written down; everybody else has none."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
 
 from controller.entitlements.source import Reply
 from controller.planning.facts import Entitled, Subject
@@ -9,30 +8,24 @@ from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import Static
 
 
-@dataclass(frozen=True, slots=True)
 class StaticSource:
-    """A source whose answers are in its spec."""
+    """Knows everybody: those who are not written down are entitled to nothing. E-mails match as `Email.key`."""
 
-    key: ResourceKey
-    grants: Mapping[str, Entitled]
-    """By `Email.key`."""
-    workers: int = 1
+    workers = 1
+
+    def __init__(self, key: ResourceKey, spec: Static) -> None:
+        self.key = key
+        grants: defaultdict[str, set[DomainName]] = defaultdict(set)
+        for grant in spec.grants:
+            grants[grant.email.key].update(DomainName(domain) for domain in grant.domains)
+        self._replies = {email: Reply(Entitled(frozenset(domains))) for email, domains in grants.items()}
 
     async def ask(self, subject: Subject) -> Reply:
-        """The domains that are written down for this e-mail."""
-        return Reply(self.grants.get(subject.email.key, _NOTHING))
+        """Look the user up."""
+        return self._replies.get(subject.email.key, _NOTHING)
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """There is nothing to give back."""
 
 
-_NOTHING = Entitled(frozenset())
-
-
-def read_grants(static: Static) -> Mapping[str, Entitled]:
-    """Gather the grants by e-mail; an e-mail that stands twice has the domains of both."""
-    found: dict[str, frozenset[DomainName]] = {}
-    for grant in static.grants:
-        key = grant.email.key
-        found[key] = found.get(key, frozenset()) | {DomainName(name) for name in grant.domains}
-    return {key: Entitled(domains) for key, domains in found.items()}
+_NOTHING = Reply(Entitled(frozenset()))
