@@ -53,7 +53,7 @@ class Metrics:
             "maildomain_status_patches", "Statuses written, by kind.", ("kind",), registry=registry
         )
         self._cluster_requests = Counter(
-            "maildomain_cluster_requests", "Requests to the API server.", ("verb", "code"), registry=registry
+            "maildomain_cluster_requests", "Requests to the API server.", ("verb", "outcome"), registry=registry
         )
         self._epoch = Gauge("maildomain_epoch", "Epoch of the lease.", registry=registry)
         self._leading = Gauge("maildomain_leading", "1 while this replica works.", registry=registry)
@@ -90,9 +90,9 @@ class Metrics:
         """The status of one object was written; `kind` is its plural name."""
         self._status_patches.labels(kind).inc()
 
-    def requested(self, verb: str, code: int | None) -> None:
-        """The API server was asked; None when it did not answer."""
-        self._cluster_requests.labels(verb, "none" if code is None else str(code)).inc()
+    def requested(self, verb: str, outcome: str) -> None:
+        """The API server was asked: `ok`, the HTTP status of its refusal, or `none` when it did not answer."""
+        self._cluster_requests.labels(verb, outcome).inc()
 
     def gauges(
         self,

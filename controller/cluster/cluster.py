@@ -1,0 +1,260 @@
+"""What does the Kubernetes API hold, and what do we tell it? Objects by pages, statuses, Secrets by name, Events.
+
+All methods go through one client. Vendor exceptions end here, and nothing that came over the wire is ever logged.
+"""
+
+import asyncio
+import base64
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import structlog
+from kubernetes.aio.client import (
+    ApiClient,
+    CoreV1Api,
+    CoreV1Event,
+    CustomObjectsApi,
+    V1EventSource,
+    V1ObjectMeta,
+    V1ObjectReference,
+)
+from kubernetes.aio.client.exceptions import ApiException
+
+from controller.cluster.connecting import Access, access_of, open_client
+from controller.cluster.patching import merge_patch
+from controller.cluster.refusals import EXPIRED, NO_ANSWER, converted, is_of_one_object, is_temporary, retry_after
+from controller.errors import ClusterUnavailable, SecretMissing
+from controller.observability.metrics import Metrics
+from controller.resources.model import API_VERSION, GROUP, VERSION, Kind
+from controller.resources.names import ResourceKey
+
+log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
+
+PAGE = 500
+"""Objects of one page of a list."""
+RESTARTS = 3
+"""How often a list starts again because its continue token has expired."""
+AT_ONCE = 20
+"""Status patches that are under way at a time."""
+TIMEOUT = 30.0
+"""Seconds that one request may take."""
+PAUSES = (0.2, 0.6, 1.8)
+"""Seconds before a request is sent again, at most; `Retry-After` lengthens them."""
+COMPONENT = "maildomain-controller"
+
+_MERGE_PATCH = "application/merge-patch+json"
+
+
+@asynccontextmanager
+async def connected(
+    namespaces: Collection[str], source_namespaces: Collection[str], metrics: Metrics
+) -> "AsyncIterator[Cluster]":
+    """The cluster, through one client that is closed at the end.
+
+    `namespaces` are those whose MailDomains are listed; none means the whole cluster. Raises `InvalidInput` when
+    nothing says where the API server is.
+    """
+    async with await open_client() as client:
+        yield Cluster(client, namespaces, source_namespaces, metrics)
+
+
+class Cluster:
+    """The Kubernetes API, as the loop needs it (the `World` of the engine)."""
+
+    def __init__(
+        self, client: ApiClient, namespaces: Collection[str], source_namespaces: Collection[str], metrics: Metrics
+    ) -> None:
+        self._client = client
+        self._objects = CustomObjectsApi(client)
+        self._core = CoreV1Api(client)
+        self._namespaces = frozenset(namespaces)
+        self._source_namespaces = frozenset(source_namespaces)
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._reporter = socket.gethostname()[:128]
+
+    async def access(self) -> Access:
+        """How somebody else speaks to the same API server as the same user. Raises `OSError` for a lost token file."""
+        return await access_of(self._client.configuration)
+
+    async def require_lists(self) -> None:
+        """See whether the kinds are there and may be listed. Raises `ClusterUnavailable` or `NotAuthorized`."""
+        for kind in Kind:
+            for namespace in self._places(kind):
+                try:
+                    await self._page(kind, namespace, limit=1)
+                except ApiException as refusal:
+                    raise converted(refusal, "list", _described(kind, namespace)) from None
+
+    async def list_objects(self, kind: Kind) -> list[dict[str, Any]]:
+        """Every object of a kind where we look for it, complete or not at all.
+
+        Raises `ClusterUnavailable` or `NotAuthorized`.
+        """
+        return [found for namespace in self._places(kind) for found in await self._list(kind, namespace)]
+
+    async def patch_status(
+        self, kind: Kind, key: ResourceKey, status: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> bool:
+        """Write the difference between two statuses; without one nothing is sent.
+
+        False when it can't be written to this object: it is gone, or the API server finds the status invalid, which is
+        logged and says nothing about other objects. Raises `ClusterUnavailable` or `NotAuthorized`.
+        """
+        patch = merge_patch(before, status)
+        if not patch:
+            return True
+        try:
+            async with self._slots:
+                await self._ask("patch", lambda: self._patch_status(kind, key, {"status": patch}))
+        except ApiException as refusal:
+            if refusal.status == 404:
+                return False
+            if is_of_one_object(refusal):
+                log.warning("status_refused", kind=kind.singular, object=str(key), code=refusal.status)
+                return False
+            raise converted(refusal, "patch", f"{kind}/status.{GROUP}") from None
+        return True
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        """One Secret by name, decoded.
+
+        Raises `SecretMissing` when it is not there or may not be read, `ClusterUnavailable`, or `NotAuthorized` when
+        the API server does not know us.
+        """
+
+        async def request() -> dict[str, bytes]:
+            secret = await self._core.read_namespaced_secret(name, namespace, _request_timeout=TIMEOUT)
+            return {key: base64.b64decode(value, validate=True) for key, value in (secret.data or {}).items()}
+
+        try:
+            return await self._ask("get", request)
+        except ApiException as refusal:
+            if refusal.status in (403, 404):
+                found = "is not there" if refusal.status == 404 else "may not be read"
+                raise SecretMissing(f"Secret {namespace}/{name} {found}") from None
+            raise converted(refusal, "get", "secrets") from None
+
+    async def post_event(
+        self, kind: Kind, key: ResourceKey, uid: str, *, reason: str, note: str, warning: bool
+    ) -> None:
+        """Post an Event on one object. It is sent once; failing to is logged and no error."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        event = CoreV1Event(
+            metadata=V1ObjectMeta(generate_name=f"{key.name}.", namespace=key.namespace),
+            involved_object=V1ObjectReference(
+                api_version=API_VERSION, kind=kind.singular, namespace=key.namespace, name=key.name, uid=uid or None
+            ),
+            type="Warning" if warning else "Normal",
+            reason=reason,
+            message=note,
+            source=V1EventSource(component=COMPONENT),
+            reporting_component=COMPONENT,
+            reporting_instance=self._reporter,
+            first_timestamp=now,
+            last_timestamp=now,
+            count=1,
+        )
+        try:
+            await self._ask(
+                "create",
+                lambda: self._core.create_namespaced_event(key.namespace, event, _request_timeout=TIMEOUT),
+                pauses=(),
+            )
+        except (ApiException, ClusterUnavailable) as error:
+            log.warning("event_not_posted", object=str(key), reason=reason, code=getattr(error, "status", None))
+
+    # --- lists ---
+
+    def _places(self, kind: Kind) -> Sequence[str | None]:
+        """The namespaces in which we look for a kind; None is the whole cluster."""
+        if not self._namespaces:
+            return (None,)
+        return sorted(self._namespaces | (self._source_namespaces if kind is Kind.SOURCE else frozenset()))
+
+    async def _list(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
+        for _ in range(RESTARTS + 1):
+            try:
+                return await self._pages(kind, namespace)
+            except ApiException as refusal:
+                if refusal.status != EXPIRED:
+                    raise converted(refusal, "list", _described(kind, namespace)) from None
+        raise ClusterUnavailable(f"lists of {_described(kind, namespace)} expire before their last page")
+
+    async def _pages(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        token: str | None = None
+        while True:
+            items, token = await self._page(kind, namespace, limit=PAGE, token=token)
+            found += items
+            if token is None:
+                return found
+
+    async def _page(
+        self, kind: Kind, namespace: str | None, *, limit: int, token: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """One page and the token of the next. An answer that is no list is never taken for an empty one."""
+        options: dict[str, Any] = {"limit": limit, "_continue": token, "_request_timeout": TIMEOUT}
+
+        def request() -> Awaitable[Any]:
+            if namespace is None:
+                return self._objects.list_cluster_custom_object(GROUP, VERSION, kind.value, **options)
+            return self._objects.list_namespaced_custom_object(GROUP, VERSION, namespace, kind.value, **options)
+
+        match await self._ask("list", request):
+            case {"items": list(items), "metadata": dict(metadata)}:
+                return items, metadata.get("continue") or None
+            case _:
+                raise ClusterUnavailable(f"what answers for the API server has no list of {kind.value}.{GROUP}")
+
+    # --- requests ---
+
+    def _patch_status(self, kind: Kind, key: ResourceKey, body: dict[str, Any]) -> Awaitable[Any]:
+        return self._objects.patch_namespaced_custom_object_status(
+            GROUP,
+            VERSION,
+            key.namespace,
+            kind.value,
+            key.name,
+            body,
+            field_manager=COMPONENT,
+            _content_type=_MERGE_PATCH,
+            _request_timeout=TIMEOUT,
+        )
+
+    async def _ask(
+        self, verb: str, request: Callable[[], Awaitable[Answer]], *, pauses: Sequence[float] = PAUSES
+    ) -> Answer:
+        """Send a request, and again a little later when the API server is busy or does not answer.
+
+        Raises `ApiException` for the last refusal and `ClusterUnavailable` when nothing came back.
+        """
+        for pause in (*pauses, None):
+            try:
+                answer = await request()
+            except ApiException as refusal:
+                self._metrics.requested(verb, str(refusal.status or "none"))
+                if pause is None or not is_temporary(refusal):
+                    raise
+                wanted = retry_after(refusal)
+            except NO_ANSWER as failure:
+                self._metrics.requested(verb, "none")
+                if pause is None:
+                    message = f"the Kubernetes API does not answer ({type(failure).__name__})"
+                    raise ClusterUnavailable(message) from None
+                wanted = 0.0
+            else:
+                self._metrics.requested(verb, "ok")
+                return answer
+            await asyncio.sleep(max(wanted, random.uniform(pause / 2, pause)))  # noqa: S311  # a pause, not a secret
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _described(kind: Kind, namespace: str | None) -> str:
+    return f"{kind}.{GROUP}" + (f" in {namespace}" if namespace else "")
