@@ -206,6 +206,11 @@ class Desk:
         self._advance(now)
         return None
 
+    def busy(self, now: float) -> bool:
+        """Whether somebody is being asked, or is due."""
+        due = bool(self._urgent) or (bool(self._to_ask) and now >= self._ask_at)
+        return bool(self._out) or (due and self.refusal is None and not self.spec.suspend)
+
     def wait(self, now: float) -> float:
         """Seconds after which somebody may be due, if nothing happens before."""
         moments = [self._ask_at] if self._to_ask else []

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -56,7 +57,7 @@ class Loop:
         self._metrics = metrics
         self._clock = clock
         self._wake = asyncio.Event()
-        self._around = Surroundings(database, world, source_namespaces, metrics, clock, self._wake.set)
+        self._around = Surroundings(database, world, source_namespaces, metrics, clock, _utc, self._wake.set)
         self._reign: Reign | None = None
         self._epoch: int | None = None
         # The epoch of our lease as far as we know; the write itself checks it (invariant 9).
@@ -161,3 +162,7 @@ class Loop:
         if self._epoch is not None:
             with suppress(ControllerError):
                 await asyncio.to_thread(self._database.release, self._epoch)
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -189,7 +189,7 @@ class _Run:
             if self.progress is not None:
                 self.progress(source.key, asked, len(subjects))
 
-        await sweep(source, _each(subjects), receive)
+        await sweep(source, subjects, receive)
 
     async def confirm(self, first: Plan) -> None:
         """Ask the suspects once more, after the longest confirmation time of their sources."""
@@ -247,8 +247,3 @@ class _Run:
             for key, state in sorted(question.sources.items())
         )
         return Outcome(decided, question, reports, applied)
-
-
-async def _each(subjects: Iterable[Subject]) -> AsyncIterator[Subject]:
-    for subject in subjects:
-        yield subject

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -68,6 +68,8 @@ class Surroundings:
     metrics: Metrics
     clock: Callable[[], float]
     """Monotonic seconds."""
+    utc: Callable[[], datetime]
+    """The wall clock, for what people read."""
     wake: Callable[[], None]
     """Asks for a turn soon."""
 
@@ -103,12 +105,17 @@ class Reign:
     _next_pass: float = float("-inf")
     _relist: bool = True
     _outdated: bool = False
-    """Whether the snapshot is known to be behind: after a write, or when a write found the world moved."""
+    """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
     _news: bool = True
 
     def notice(self) -> None:
         """Something was changed in the cluster: list again at the next turn."""
         self._relist = True
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something happened that the last pass has not seen."""
+        return self._news or self._relist or self._outdated
 
     async def turn(self) -> None:
         """Do what is due. Raises `Unavailable`, `SchemaUnknown` or `MigrationNeeded`; the next turn tries again."""
@@ -118,10 +125,13 @@ class Reign:
         elif now - self._secrets_at >= SECRETS:
             await self._open_sources(now)
         sight = await self._look(now)
-        for key, desk in self.desks.items():
+        for desk in self.desks.values():
             desk.tick(now)
-            self._asking[key].work.set()
-        ripe = any(desk.phase in (Phase.ASKED, Phase.JUDGING) for desk in self.desks.values())
+        for asking in self._asking.values():
+            asking.work.set()
+            if asking.task.done():
+                self._ask_anew(asking)
+        ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
         if ripe or (self._news and now >= self._next_pass):
             await self._pass(sight)
 
@@ -143,7 +153,7 @@ class Reign:
             self._relist = True
             raise
         self._listed_at = now
-        self._sight = None
+        self._outdated = True
 
     async def _look(self, now: float) -> "_Sight":
         """Read the database where it moved, and see again who may act and who is to be asked."""
@@ -223,6 +233,13 @@ class Reign:
         task = asyncio.create_task(self._ask(desk, source, work), name=f"ask {desk.key}")
         self._asking[desk.key] = _Asking(desk, source, work, task)
 
+    def _ask_anew(self, asking: _Asking) -> None:
+        """Whatever ended it, one source's trouble ends neither the others nor the process (invariant 11)."""
+        error = asking.task.exception()
+        log.error("asking_failed", source=str(asking.desk.key), error=type(error).__name__)
+        asking.desk.recall()
+        self._start_asking(asking.desk, asking.source)
+
     async def _stop_asking(self, key: ResourceKey) -> None:
         asking = self._asking.pop(key, None)
         if asking is not None:
@@ -253,8 +270,8 @@ class Reign:
     async def _subjects(self, desk: Desk, work: asyncio.Event) -> AsyncIterator[Subject]:
         while True:
             now = self.around.clock()
-            user = desk.next(now)
             sight = self._sight
+            user = desk.next(now) if sight is not None else None
             if user is None or sight is None:
                 work.clear()
                 with suppress(TimeoutError):
@@ -269,29 +286,38 @@ class Reign:
     async def _pass(self, sight: "_Sight") -> None:
         started = self.around.clock()
         self._news = False
-        decided = await self._decide(sight)
+        decided, judged = await self._decide(sight)
         wrote = await self._carry_out(decided, sight)
         if wrote is None:
             return
-        for desk in self.desks.values():
-            if desk.phase is Phase.JUDGING:
-                self._end_wave(desk)
+        for desk in judged:
+            self._end_wave(desk)
         await self._report(decided, sight, wrote=wrote)
         seconds = self.around.clock() - started
         self._next_pass = self.around.clock() + BREATHER * seconds
         self.around.metrics.passed("wrote" if wrote else "quiet", seconds)
 
-    async def _decide(self, sight: "_Sight") -> Plan:
-        """Plan; a wave in which everybody was asked then has its suspects confirmed, or is judged at once."""
+    async def _decide(self, sight: "_Sight") -> tuple[Plan, list[Desk]]:
+        """Plan, and say which waves were judged by it.
+
+        A wave in which everybody was asked has its suspects confirmed first; one without suspects is judged at once.
+        Desks go on while planning thinks, so only those count that had come this far when the question was put.
+        """
+        asked, judged = self._in_phase(Phase.ASKED), self._in_phase(Phase.JUDGING)
         decided = await asyncio.to_thread(plan, self._question(sight))
-        asked = [desk for desk in self.desks.values() if desk.phase is Phase.ASKED]
         for desk in asked:
             desk.confirm(decided.ask_again.get(desk.key, frozenset()), self.around.clock())
             if desk.key in self._asking:
                 self._asking[desk.key].work.set()
-        if any(desk.phase is Phase.JUDGING for desk in asked) and sight.contested(decided):
+        ripe = [desk for desk in asked if desk.phase is Phase.JUDGING]
+        if ripe and sight.contested(decided):
+            judged = self._in_phase(Phase.JUDGING)
             decided = await asyncio.to_thread(plan, self._question(sight))
-        return decided
+            return decided, judged
+        return decided, [*judged, *ripe]
+
+    def _in_phase(self, phase: Phase) -> list[Desk]:
+        return [desk for desk in self.desks.values() if desk.phase is phase]
 
     def _question(self, sight: "_Sight") -> Question:
         approvals = self._approvals.collect(sight.standings, self.listing.sources.values())
@@ -338,7 +364,7 @@ class Reign:
     def _end_wave(self, desk: Desk) -> None:
         desk.finish()
         if desk.last is not None and desk.last.number == desk.number:
-            now, utc = self.around.clock(), datetime.now(UTC)
+            now, utc = self.around.clock(), self.around.utc()
             started, finished = (utc - timedelta(seconds=now - at) for at in (desk.last.started, desk.last.finished))
             self._waves[desk.key] = Wave(started, finished, desk.last.tally)
             self.around.metrics.wave_finished(desk.key, finished.timestamp())
@@ -348,7 +374,7 @@ class Reign:
 
     async def _report(self, decided: Plan, sight: "_Sight", *, wrote: bool) -> None:
         """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
-        now = datetime.now(UTC)
+        now = self.around.utc()
         health = self._health(sight)
         stalled = [
             report_stalled(item.kind, item.key, item.generation, self._told, Reason.INVALID_SPEC, now=now)
@@ -387,7 +413,7 @@ class Reign:
 
     async def stall(self, reason: Reason) -> None:
         """Say on every object that nothing can be done: the mail database has an unknown schema, or none of ours."""
-        now = datetime.now(UTC)
+        now = self.around.utc()
         items = [(Kind.DOMAIN, item.metadata) for item in self.listing.domains]
         items += [(Kind.SOURCE, item.metadata) for item in self.listing.sources.values()]
         await self._publish(

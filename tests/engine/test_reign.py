@@ -1,0 +1,252 @@
+"""The operator's work over a real database, with objects in memory and a clock of its own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controller.engine.world import Kind
+from controller.maildb.database import MailDatabase
+from controller.planning.facts import AnswerReason, Subject, Unavailable, Verdict
+from tests.support.database import MailWorld
+from tests.support.operating import SOURCE, Operating, counting
+
+
+@pytest.fixture
+async def operating(database: MailDatabase) -> AsyncIterator[Operating]:
+    """A loop with one source, and no domains yet."""
+    operating = Operating(database)
+    operating.source_object()
+    yield operating
+    await operating.reign.close()
+
+
+async def town(operating: Operating, world: MailWorld, domains: int) -> None:
+    """Domains with two administrators each, granted long before the window by an earlier term."""
+    people = {}
+    for number in range(domains):
+        name = f"d{number:05d}.fr"
+        row = world.domain(name)
+        for place in range(2):
+            email = f"u{number:05d}-{place}@{name}"
+            people[email] = (world.user(email), row)
+            operating.source.says[email] = frozenset({name})
+        operating.domain(name)
+    for user, row in people.values():
+        world.admin(user, row)
+    await operating.settle()
+    assert len(world.rows_of("messages_maildomainaccess")) == 2 * domains
+
+
+def admins(world: MailWorld, name: str) -> int:
+    """How many administrators a domain has."""
+    statement = (
+        "SELECT a.id FROM messages_maildomainaccess a JOIN messages_maildomain d ON d.id = a.maildomain_id"
+        " WHERE d.name = :name"
+    )
+    return len(world.execute(statement, name=name))
+
+
+def down(_: Subject) -> Verdict:
+    """The service is away."""
+    return Unavailable(AnswerReason.CONNECTION)
+
+
+async def test_a_right_is_granted_as_soon_as_it_is_known(operating: Operating, world: MailWorld) -> None:
+    world.user("ada@x.fr")
+    world.domain("x.fr")
+    operating.source.says["ada@x.fr"] = frozenset({"x.fr"})
+    operating.domain("x.fr")
+    await operating.settle()
+    assert admins(world, "x.fr") == 1
+    assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("True", "InSync")
+    assert operating.world.condition(Kind.SOURCE, "deploycenter") == ("True", "Answering")
+
+
+async def test_a_new_user_is_granted_without_waiting_for_a_wave(operating: Operating, world: MailWorld) -> None:
+    world.domain("x.fr")
+    operating.domain("x.fr")
+    await operating.settle()
+    world.user("new@x.fr")
+    operating.source.says["new@x.fr"] = frozenset({"x.fr"})
+    await operating.settle(2)
+    assert admins(world, "x.fr") == 1
+
+
+async def test_a_right_that_is_gone_is_revoked_by_the_next_wave(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 3)
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    await operating.wave()
+    assert admins(world, "d00001.fr") == 1
+    assert len(world.rows_of("messages_maildomainaccess")) == 5
+    assert operating.world.status(Kind.DOMAIN, "d00001-fr")["lastChange"]["revoked"] == 1
+
+
+async def test_a_revocation_needs_the_second_ask(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 3)
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    await operating.settle(operating.desk.interval)
+    assert len(world.rows_of("messages_maildomainaccess")) == 6
+    assert operating.world.condition(Kind.DOMAIN, "d00001-fr", "Drifted") == ("True", "Suspected")
+    operating.source.says["u00001-0@d00001.fr"] = frozenset({"d00001.fr"})
+    await operating.settle(31)
+    assert len(world.rows_of("messages_maildomainaccess")) == 6
+
+
+async def test_quiet_intervals_write_no_row_and_no_domain_status(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 5)
+    await operating.wave()
+    rows, own = world.dump(), world.dump_own()["journal"]
+    with counting(operating.world) as patches:
+        for _ in range(6):
+            await operating.wave()
+    assert world.dump() == rows
+    assert world.dump_own()["journal"] == own
+    assert {kind for kind, _ in patches} == {Kind.SOURCE}
+    assert len(patches) == 6, "the heartbeat of the source, once an interval"
+
+
+async def test_an_outage_keeps_everything_and_says_so(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 5)
+    operating.source.instead = down
+    rows = world.dump()
+    for _ in range(5):
+        await operating.wave()
+    assert world.dump() == rows
+    assert operating.world.condition(Kind.SOURCE, "deploycenter", "Reachable") == ("False", "Unreachable")
+    assert operating.world.condition(Kind.DOMAIN, "d00001-fr") == ("Unknown", "SourceStale")
+    operating.source.instead = lambda _: None
+    await operating.wave()
+    assert operating.world.condition(Kind.DOMAIN, "d00001-fr") == ("True", "InSync")
+
+
+@pytest.mark.parametrize("domains", [60, 400])
+async def test_a_mass_removal_is_held_before_its_first_row_is_gone(
+    operating: Operating, world: MailWorld, domains: int
+) -> None:
+    await town(operating, world, domains)
+    operating.source.says.clear()
+    await operating.wave()
+    assert len(world.rows_of("messages_maildomainaccess")) == 2 * domains
+    hold = operating.world.status(Kind.SOURCE, "deploycenter")["hold"]
+    assert hold["count"] == 2 * domains
+    assert operating.world.condition(Kind.DOMAIN, "d00001-fr") == ("False", "RevocationsHeld")
+
+
+async def test_a_mass_removal_that_arrives_slowly_is_held_as_surely(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 60)
+    for email in sorted(operating.source.says):
+        operating.source.says[email] = frozenset()
+        if email.endswith(("0.fr", "5.fr")):
+            await operating.wave()
+    assert len(world.rows_of("messages_maildomainaccess")) >= 120 - 30
+    assert operating.world.status(Kind.SOURCE, "deploycenter")["hold"]["count"] >= 80
+
+
+async def test_an_approval_by_annotation_executes_at_once(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 60)
+    operating.source.says.clear()
+    await operating.wave()
+    hold = operating.world.status(Kind.SOURCE, "deploycenter")["hold"]["id"]
+    operating.world.annotate(Kind.SOURCE, SOURCE, approve=hold)
+    operating.reign.notice()
+    await operating.settle(5)
+    assert world.rows_of("messages_maildomainaccess") == []
+    assert "hold" not in operating.world.status(Kind.SOURCE, "deploycenter")
+
+
+async def test_after_a_restart_nothing_is_revoked_before_a_complete_wave(
+    operating: Operating, world: MailWorld
+) -> None:
+    await town(operating, world, 5)
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    silent = {"u00003-0@d00003.fr", "u00003-1@d00003.fr"}
+    await operating.restart()
+    operating.source.instead = lambda subject: down(subject) if subject.email.reveal() not in silent else None
+    await operating.settle()
+    await operating.settle(31)
+    assert len(world.rows_of("messages_maildomainaccess")) == 10
+    operating.source.instead = lambda _: None
+    await operating.wave()
+    assert len(world.rows_of("messages_maildomainaccess")) == 9
+
+
+async def test_a_poked_domain_is_echoed_when_its_outcome_stands(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 3)
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    operating.domain("d00001.fr")
+    operating.world.annotate(Kind.DOMAIN, SOURCE._replace(name="d00001-fr"), requestedAt="now-1")
+    operating.reign.notice()
+    await operating.settle(1)
+    assert operating.world.status(Kind.DOMAIN, "d00001-fr").get("lastHandledReconcileAt") is None
+    await operating.settle(31)
+    assert operating.world.status(Kind.DOMAIN, "d00001-fr")["lastHandledReconcileAt"] == "now-1"
+    assert admins(world, "d00001.fr") == 1
+
+
+async def test_a_poked_source_asks_everybody_and_echoes_last(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 3)
+    world.user("nobody@x.fr")
+    await operating.settle(2)
+    operating.source.asked.clear()
+    operating.world.annotate(Kind.SOURCE, SOURCE, requestedAt="now-1")
+    operating.reign.notice()
+    await operating.settle(1)
+    assert sorted(operating.source.asked).count("nobody@x.fr") == 1
+    assert len(operating.source.asked) == 7
+    assert operating.world.status(Kind.SOURCE, "deploycenter")["lastHandledReconcileAt"] == "now-1"
+
+
+async def test_one_ask_a_user_and_wave_and_two_for_suspects(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 3)
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    operating.source.asked.clear()
+    await operating.wave()
+    assert len(operating.source.asked) == 7
+    assert operating.source.asked.count("u00001-0@d00001.fr") == 2
+
+
+async def test_an_invalid_object_stalls_alone(operating: Operating, world: MailWorld) -> None:
+    operating.world.apply(Kind.DOMAIN, "broken", domain="NOT canonical", mode="Enforce", sourceRefs=[])
+    await town(operating, world, 1)
+    assert operating.world.condition(Kind.DOMAIN, "broken", "Stalled") == ("True", "InvalidSpec")
+    assert operating.world.condition(Kind.DOMAIN, "d00000-fr") == ("True", "InSync")
+
+
+async def test_a_deleted_resource_changes_no_row(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 3)
+    rows = world.dump()
+    operating.source.says.clear()
+    operating.world.objects[Kind.DOMAIN].clear()
+    operating.reign.notice()
+    await operating.wave()
+    assert world.dump() == rows
+
+
+async def test_a_plan_that_another_writer_outdates_is_made_again(
+    operating: Operating, world: MailWorld, database: MailDatabase
+) -> None:
+    await town(operating, world, 3)
+    with database.seized():
+        pass
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    await operating.wave()
+    assert admins(world, "d00001.fr") == 1
+
+
+async def test_a_row_that_was_deleted_by_hand_is_restored(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 2)
+    world.execute("DELETE FROM messages_maildomainaccess")
+    await operating.settle(2)
+    assert len(world.rows_of("messages_maildomainaccess")) == 4
+
+
+async def test_a_missing_domain_is_pending_and_granted_when_it_appears(operating: Operating, world: MailWorld) -> None:
+    world.user("ada@x.fr")
+    operating.source.says["ada@x.fr"] = frozenset({"x.fr"})
+    operating.domain("x.fr")
+    await operating.settle()
+    assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("False", "DomainMissing")
+    assert operating.world.status(Kind.DOMAIN, "x-fr")["admins"]["pending"] == 1
+    world.domain("x.fr")
+    await operating.settle(2)
+    assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("True", "InSync")

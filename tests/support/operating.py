@@ -1,0 +1,218 @@
+"""The loop without a cluster: objects in memory, a source that says what the test says, and a clock of its own."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from controller.engine.desk import Desk, Phase
+from controller.engine.reign import Reign, Surroundings
+from controller.engine.roster import Roster, Secrets
+from controller.engine.world import Kind
+from controller.entitlements.source import Reply, Source
+from controller.maildb.database import MailDatabase
+from controller.observability.metrics import Metrics
+from controller.planning.facts import Entitled, Subject, Verdict
+from controller.resources.model import API_VERSION
+from controller.resources.names import DomainName, ResourceKey
+from controller.resources.source import EntitlementSource
+
+SOURCE = ResourceKey("default", "deploycenter")
+
+
+@dataclass
+class FakeWorld:
+    """A cluster of dictionaries: status is a subresource, generation rises with the spec, patches are remembered."""
+
+    objects: dict[Kind, dict[ResourceKey, dict[str, Any]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
+    patches: list[tuple[Kind, ResourceKey]] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
+    secrets: dict[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
+
+    def apply(self, kind: Kind, name: str, *, namespace: str = "default", annotations: Any = None, **spec: Any) -> None:
+        """Create an object or replace its spec."""
+        key = ResourceKey(namespace, name)
+        before = self.objects[kind].get(key, {"metadata": {"generation": 0}, "status": {}})
+        self.objects[kind][key] = {
+            "apiVersion": API_VERSION,
+            "kind": "MailDomain" if kind is Kind.DOMAIN else "EntitlementSource",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "uid": f"uid-{namespace}-{name}",
+                "generation": before["metadata"]["generation"] + 1,
+                "annotations": annotations or {},
+            },
+            "spec": spec,
+            "status": before["status"],
+        }
+
+    def annotate(self, kind: Kind, key: ResourceKey, **annotations: str) -> None:
+        """Set annotations of the group."""
+        found = {f"maildomain.dev/{name}": value for name, value in annotations.items()}
+        self.objects[kind][key]["metadata"]["annotations"].update(found)
+
+    def status(self, kind: Kind, name: str, namespace: str = "default") -> dict[str, Any]:
+        """The status of one object."""
+        found: dict[str, Any] = self.objects[kind][ResourceKey(namespace, name)]["status"]
+        return found
+
+    def condition(self, kind: Kind, name: str, type_: str = "Ready") -> tuple[str, str]:
+        """Status and reason of one condition."""
+        conditions = self.status(kind, name).get("conditions", [])
+        found = next(item for item in conditions if item["type"] == type_)
+        return found["status"], found["reason"]
+
+    async def list_objects(self, kind: Kind) -> list[dict[str, Any]]:
+        """Every object, as copies."""
+        return deepcopy(list(self.objects[kind].values()))
+
+    async def patch_status(
+        self, kind: Kind, key: ResourceKey, status: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> bool:
+        """Replace the status; the patch is remembered."""
+        assert status != before, "a status that does not differ is not written"
+        if key not in self.objects[kind]:
+            return False
+        self.objects[kind][key]["status"] = deepcopy(dict(status))
+        self.patches.append((kind, key))
+        return True
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        """One Secret."""
+        return self.secrets[namespace, name]
+
+    async def post_event(
+        self, kind: Kind, key: ResourceKey, uid: str, *, reason: str, note: str, warning: bool
+    ) -> None:
+        """Remember the reason."""
+        self.events.append((str(key), reason))
+
+
+@dataclass
+class ScriptedSource:
+    """A source that says what the test wrote down, and counts."""
+
+    key: ResourceKey = SOURCE
+    workers: int = 8
+    says: dict[str, frozenset[str]] = field(default_factory=dict)
+    """By e-mail."""
+    instead: Callable[[Subject], Verdict | None] = lambda _: None
+    """A verdict in place of the list, where it is not None."""
+    asked: list[str] = field(default_factory=list)
+
+    async def ask(self, subject: Subject) -> Reply:
+        """Answer from the script."""
+        email = subject.email.reveal()
+        self.asked.append(email)
+        names = frozenset(DomainName(name) for name in self.says.get(email, ()))
+        return Reply(self.instead(subject) or Entitled(names), requests=1)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@dataclass(frozen=True)
+class ScriptedRoster(Roster):
+    """A roster whose clients are scripted."""
+
+    scripted: Mapping[ResourceKey, ScriptedSource] = field(default_factory=dict)
+
+    async def update(
+        self, sources: Iterable[EntitlementSource], secrets: Secrets
+    ) -> tuple[Mapping[ResourceKey, Source], frozenset[ResourceKey]]:
+        """The scripted ones of those that are declared."""
+        return {item.key: self.scripted[item.key] for item in sources}, frozenset()
+
+
+class Operating:
+    """One reign over a fake cluster and a real database, turned by hand."""
+
+    def __init__(self, database: MailDatabase, *sources: ScriptedSource, world: FakeWorld | None = None) -> None:
+        self.now = 10_000.0
+        self.world = world or FakeWorld()
+        self.sources = sources or (ScriptedSource(),)
+        self.metrics = Metrics()
+        self.woken = asyncio.Event()
+        self.around = Surroundings(
+            database, self.world, frozenset({"default"}), self.metrics, lambda: self.now, self.utc, self.woken.set
+        )
+        self.database = database
+        self.reign = self.begin()
+
+    def utc(self) -> datetime:
+        """The wall clock, as far from the start as the other one."""
+        return datetime(2026, 3, 2, tzinfo=UTC) + timedelta(seconds=self.now)
+
+    @property
+    def source(self) -> ScriptedSource:
+        """The first source."""
+        return self.sources[0]
+
+    @property
+    def desk(self) -> Desk:
+        """The desk of the first source."""
+        return self.reign.desks[self.source.key]
+
+    def begin(self) -> Reign:
+        """A new term, as after a restart: nothing is remembered."""
+        assert self.database.acquire() is not None
+        return Reign(self.around, roster=ScriptedRoster(scripted={source.key: source for source in self.sources}))
+
+    async def restart(self) -> None:
+        """End the term and begin another."""
+        await self.reign.close()
+        self.reign = self.begin()
+
+    def source_object(self, **spec: Any) -> None:
+        """Declare the source."""
+        self.world.apply(Kind.SOURCE, self.source.key.name, **{"provider": {"local": {}}, **spec})
+        self.reign.notice()
+
+    def domain(self, name: str, **spec: Any) -> None:
+        """Declare a domain in Enforce mode."""
+        body = {"domain": name, "mode": "Enforce", "sourceRefs": [{"name": self.source.key.name}], **spec}
+        self.world.apply(Kind.DOMAIN, name.replace(".", "-"), **body)
+        self.reign.notice()
+
+    async def settle(self, seconds: float = 0.0) -> None:
+        """Let time pass, then turn until nothing is under way."""
+        self.now += seconds
+        assert self.database.acquire() is not None
+        for _ in range(200):
+            await self.reign.turn()
+            await self._answered()
+            if self.quiet:
+                return
+        raise AssertionError("the loop does not come to rest")
+
+    async def wave(self) -> None:
+        """Let one interval pass, with its confirmation."""
+        await self.settle(self.desk.interval)
+        await self.settle(self.desk.spec.confirm_revocations.after.total_seconds() + 1)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is to be done before time passes."""
+        waiting = {Phase.IDLE, Phase.CONFIRMING}
+        return all(desk.phase in waiting for desk in self.reign.desks.values()) and not self.reign.has_news
+
+    async def _answered(self) -> None:
+        """Give those who ask a turn each, until nobody is busy."""
+        for _ in range(1_000_000):
+            if not any(desk.busy(self.now) for desk in self.reign.desks.values()):
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("asks do not come to an end")
+
+
+@contextmanager
+def counting(world: FakeWorld) -> Iterator[list[tuple[Kind, ResourceKey]]]:
+    """The status patches within a block."""
+    start = len(world.patches)
+    found: list[tuple[Kind, ResourceKey]] = []
+    yield found
+    found.extend(world.patches[start:])
