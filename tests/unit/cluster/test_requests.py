@@ -294,12 +294,15 @@ async def test_a_status_that_may_not_be_written_is_said_so(fake: Fake, cluster: 
 
 async def test_statuses_are_sent_a_few_at_a_time(fake: Fake, cluster: Cluster) -> None:
     under_way = most = 0
+    full = asyncio.Event()
 
     async def slow(_: web.Request) -> web.StreamResponse:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.005)
+        if under_way >= AT_ONCE:
+            full.set()
+        await full.wait()
         under_way -= 1
         return web.json_response({})
 
