@@ -26,10 +26,16 @@ def emit(text: str) -> None:
 
 def emit_printed(printing: Callable[[Console], None]) -> None:
     """Write a document for people: coloured on a terminal, plain elsewhere."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False, emoji=False)
+    console = stdout_console()
     with console.capture() as captured:
         printing(console)
     emit(captured.get())
+
+
+def stdout_console() -> Console:
+    """Stdout for people."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, soft_wrap=True)
 
 
 def tell(message: str) -> None:

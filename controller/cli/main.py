@@ -1,6 +1,7 @@
 """What can be run? The command line of `maildomain-controller`, which is `kubectl maildomain` as well."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -16,10 +17,11 @@ from controller.cli.run import run
 from controller.cli.sandbox import sandbox
 from controller.cli.status import status
 from controller.cli.validate import validate
+from controller.cli.wording import PROGRAM
 from controller.errors import ControllerError
 
 app = typer.Typer(
-    name="maildomain-controller",
+    name=PROGRAM,
     help="Keeps the administrators of mail domains equal to what DeployCenter says.",
     no_args_is_help=True,
     add_completion=False,
@@ -31,14 +33,22 @@ for command in (run, plan, apply, validate, explain, export, status, journal, mi
 
 
 def main() -> None:
-    """Run the command of `sys.argv` and exit with its code. What a user can cause never ends in a traceback."""
+    """Run the command of `sys.argv` and exit with its code."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. What a user can cause never ends in a traceback."""
     try:
-        app()
+        app(args=list(arguments), prog_name=PROGRAM)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else Exit.DONE
     except ControllerError as error:
         complain(error)
-        sys.exit(of_error(error))
+        return of_error(error)
     except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED
     except OSError as error:
         tell(f"error: the output can't be written ({error.strerror})")
-        sys.exit(Exit.USAGE)
+        return Exit.USAGE
+    return Exit.DONE

@@ -1,17 +1,26 @@
 """How is a plan told to a person at a terminal? A table of the domains that matter, the changes, holds, a summary."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.cli.document import Domain, PlanDocument, ShownSource
+from controller.cli.document import Change, Domain, PlanDocument, ShownSource
 from controller.cli.wording import Command, approval, counted, is_worth_a_line, summary
 
 CHANGES_SHOWN = 40
 
+_NUMBERS: Mapping[str, Callable[[Domain], int]] = {
+    "GRANT": lambda domain: len(domain.grants),
+    "REVOKE": lambda domain: len(domain.revocations),
+    "HELD": lambda domain: len(domain.held),
+    "ADOPT": lambda domain: domain.adoptions,
+    "LEFT": lambda domain: domain.suppressed.grants + domain.suppressed.revocations,
+    "PENDING": lambda domain: domain.pending,
+    "AMBIGUOUS": lambda domain: domain.ambiguous,
+}
 _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
@@ -22,47 +31,44 @@ def print_plan(document: PlanDocument, command: Command, console: Console) -> No
         console.print(_table(telling))
     changes = [line for domain in telling for line in _changes(domain)]
     for line in islice(changes, CHANGES_SHOWN):
-        console.print(line, soft_wrap=True)
+        console.print(line)
     if len(changes) > CHANGES_SHOWN:
         console.print(f"... and {len(changes) - CHANGES_SHOWN} more; -o json has them all")
     for hold in document.holds:
         held = f"{hold.count} held by {hold.scope}, limit {hold.limit}, since they are more than it allows at once."
-        console.print(Text(held, style="bold yellow"), soft_wrap=True)
-        console.print(f"  to approve exactly these: {approval(command, hold.id)}", soft_wrap=True, highlight=False)
+        console.print(Text(held, style="bold yellow"))
+        console.print(f"  to approve exactly these: {approval(command, hold.id)}", highlight=False)
     for source in document.sources:
-        console.print(Text(_asked(source), style="dim"), soft_wrap=True)
-    console.print(Text(summary(document), style="bold"), soft_wrap=True)
+        console.print(Text(_asked(source), style="dim"))
+    console.print(Text(summary(document), style="bold"))
 
 
 def _table(domains: list[Domain]) -> Table:
+    """One line a domain; columns in which nobody has a number are left out."""
+    numbers = {heading: [count(domain) for domain in domains] for heading, count in _NUMBERS.items()}
+    numbers = {heading: column for heading, column in numbers.items() if any(column)}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("DOMAIN", overflow="fold")
     table.add_column("MODE")
     table.add_column("READY")
-    for name in ("GRANT", "REVOKE", "HELD", "ADOPT", "LEFT", "PENDING", "AMBIGUOUS"):
-        table.add_column(name, justify="right")
-    for domain in domains:
+    for heading in numbers:
+        table.add_column(heading, justify="right")
+    for line, domain in enumerate(domains):
         ready = domain.condition("Ready")
-        numbers = (
-            len(domain.grants),
-            len(domain.revocations),
-            len(domain.held),
-            domain.adoptions,
-            domain.suppressed.grants + domain.suppressed.revocations,
-            domain.pending,
-            domain.ambiguous,
-        )
-        state = Text(f"{ready.status} {ready.reason}", style=_COLOURS[ready.status])
-        table.add_row(domain.domain, domain.mode, state, *(str(number) if number else "-" for number in numbers))
+        cells = (str(column[line] or "-") for column in numbers.values())
+        table.add_row(domain.domain, domain.mode, Text(ready.reason, style=_COLOURS[ready.status]), *cells)
     return table
 
 
 def _changes(domain: Domain) -> Iterator[Text]:
     for grant in domain.grants:
-        yield Text(f"+ {domain.domain}  {grant.user}  {grant.email or ''}  {grant.reason}", style="green")
+        yield Text(f"+ {domain.domain}  {_who(grant)}  {grant.reason}", style="green")
     for revocation in domain.revocations:
-        who = f"{revocation.user}  {revocation.email or ''}"
-        yield Text(f"- {domain.domain}  {who}  {revocation.reason}", style="red")
+        yield Text(f"- {domain.domain}  {_who(revocation)}  {revocation.reason}", style="red")
+
+
+def _who(change: Change) -> str:
+    return f"{change.user}  {change.email}" if change.email else change.user
 
 
 def _asked(source: ShownSource) -> str:

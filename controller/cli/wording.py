@@ -1,6 +1,7 @@
 """Which words do all forms of a plan share? The summary line, what is worth a line, and how to approve a hold."""
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from controller.cli.document import Domain, PlanDocument
@@ -46,9 +47,13 @@ def summary(document: PlanDocument) -> str:
     else:
         done = document.applied
         parts = [(done.grants, "granted"), (done.revocations, "revoked"), (done.adoptions, "adopted")]
-    parts += [(counts.held, "held"), (counts.pending, "pending"), (counts.ambiguous, "ambiguous")]
-    said = ", ".join(f"{number} {word}" for number, word in parts if number) or "nothing to do"
-    return f"{counted(counts.domains, 'domain')}: {said}"
+    doing = _said([*parts, (counts.held, "held")]) or "nothing to do"
+    waiting = _said([(counts.pending, "pending"), (counts.ambiguous, "ambiguous")])
+    return f"{counted(counts.domains, 'domain')}: {doing}" + (f"; {waiting}" if waiting else "")
+
+
+def _said(parts: Iterable[tuple[int, str]]) -> str:
+    return ", ".join(f"{number} {word}" for number, word in parts if number)
 
 
 def counted(number: int, noun: str) -> str:
