@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,21 @@ from sqlalchemy import Connection, create_engine, event, make_url, text
 
 from controller.maildb.connecting import read_url
 from controller.maildb.database import MailDatabase
-from controller.planning.facts import AccessId, DomainId, UserId
+from controller.maildb.writing import Written
+from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, Revocation
+from controller.planning.facts import (
+    Access,
+    AccessId,
+    Case,
+    CaseState,
+    DomainId,
+    Evidence,
+    Hold,
+    Holding,
+    Scope,
+    UserId,
+)
+from controller.resources.names import DomainName, ResourceKey
 
 OWNER = "test"
 DIALECTS = ("sqlite", "postgresql")
@@ -407,3 +422,78 @@ def at_each_statement(database: MailDatabase, act: Any) -> Iterator[None]:
     finally:
         event.remove(engine, "before_cursor_execute", before)
         event.remove(engine, "commit", before_commit)
+
+
+# --- changes to write -------------------------------------------------------------------------------------------------
+
+SOURCE = ResourceKey("default", "deploycenter")
+MOMENT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+
+def grant(user: str, domain: str, name: str = "x.fr") -> Grant:
+    """A grant by one source."""
+    return Grant(DomainId(domain), DomainName(name), UserId(user), (SOURCE,))
+
+
+def access(row: str, user: str, domain: str) -> Access:
+    """An administrator's row as a plan saw it."""
+    return Access(AccessId(row), DomainId(domain), UserId(user), admin=True)
+
+
+def adoption(row: Access, name: str = "x.fr") -> Adoption:
+    """An adoption because one source names the user."""
+    return Adoption(row, DomainName(name), (SOURCE,))
+
+
+def case(row: Access, state: CaseState = CaseState.SUSPECTED, **fields: Any) -> Case:
+    """A case about one row."""
+    evidence = (Evidence(SOURCE, "Entitled", 0, "123"),)
+    return Case(f"case-{row.id}", row.id, row.domain, row.user, state, MOMENT, evidence=evidence, **fields)
+
+
+def revocation(row: Access, name: str = "x.fr") -> Revocation:
+    """A revocation with the proof of one source."""
+    proof = case(row, CaseState.CONFIRMED)
+    return Revocation(row, DomainName(name), (SOURCE,), NotEntitled(proof, proof.evidence))
+
+
+def hold(*rows: Access, **fields: Any) -> Hold:
+    """A hold of a source's limit over these rows."""
+    held = frozenset(Holding(row.domain, row.user) for row in rows)
+    scope = Scope("EntitlementSource", SOURCE)
+    return Hold("hold-1", scope, "revocations 25% in 24h", held, MOMENT, MOMENT + timedelta(hours=24), **fields)
+
+
+def write(database: MailDatabase, changes: Changes) -> Written:
+    """Write beside everybody else, as a command does."""
+    with database.seized() as epoch:
+        return database.write(changes, epoch=epoch)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A domain with one row to revoke, one to adopt, one that is nobody's business, and somebody to grant."""
+
+    changes: Changes
+    domain: DomainId
+    newcomer: UserId
+    leaving: Access
+    kept: Access
+
+
+def scene(world: MailWorld) -> Scene:
+    """A little of everything that a transaction may write, on `x.fr`."""
+    domain = world.domain("x.fr")
+    newcomer, former, present, bystander = (world.user() for _ in range(4))
+    leaving = access(world.admin(former, domain), former, domain)
+    kept = access(world.admin(present, domain), present, domain)
+    world.admin(bystander, domain)
+    changes = Changes(
+        grants=(grant(newcomer, domain),),
+        adoptions=(adoption(kept),),
+        revocations=(revocation(leaving),),
+        cases=(case(leaving, CaseState.EXECUTED), case(kept, CaseState.HELD, hold="hold-1")),
+        holds=(hold(kept),),
+        claims=((DomainName("x.fr"), ResourceKey("default", "x-fr")),),
+    )
+    return Scene(changes, domain, newcomer, leaving, kept)
