@@ -14,7 +14,6 @@ from controller.planning.facts import (
     User,
     UserId,
 )
-from controller.planning.identity import askable
 from controller.resources.names import DomainName, Email, ResourceKey
 from controller.resources.source import EntitlementSourceSpec
 
@@ -51,6 +50,8 @@ class Voice:
     users: Mapping[UserId, User]
     now: float
     """Monotonic seconds."""
+    stale_after: float
+    """Seconds after which an answer decides nothing any more."""
     confirm_after: float
     """Seconds between two asks that must agree; 0 = one is enough."""
     names: Mapping[DomainName, tuple[UserId, ...]]
@@ -86,10 +87,10 @@ class Voice:
         )
 
     def _counts(self, answer: Answer) -> bool:
-        if self.state.spec.suspend or self.now - answer.at > self.state.spec.stale_after.total_seconds():
+        if self.now - answer.at > self.stale_after or self.state.spec.suspend:
             return False
         user = self.users.get(answer.user)
-        return user is not None and askable(user) and user.email == answer.email
+        return user is not None and user.active and user.email == answer.email
 
 
 def listen(
@@ -100,8 +101,9 @@ def listen(
     `confirm_after` overrides the source's own `confirmRevocations.after`.
     """
     after = state.spec.confirm_revocations.after if confirm_after is None else confirm_after
+    stale_after = state.spec.stale_after.total_seconds()
     names: dict[DomainName, list[UserId]] = defaultdict(list)
-    voice = Voice(state, users, now, after.total_seconds(), {}, _promises(state.spec))
+    voice = Voice(state, users, now, stale_after, after.total_seconds(), {}, _promises(state.spec))
     for answer in state.answers.values():
         if isinstance(answer.verdict, Entitled | Partial) and answer.verdict.domains and voice.fresh(answer.user):
             for domain in answer.verdict.domains:

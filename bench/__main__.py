@@ -1,0 +1,11 @@
+"""Every measurement, in one table: `python -m bench`."""
+
+import sys
+
+from bench import reconcile, sweep
+from bench.report import print_rows
+
+if __name__ == "__main__":
+    rows = [*reconcile.run(), *sweep.run()]
+    print_rows(rows)
+    sys.exit(not all(row.passed for row in rows))
