@@ -110,8 +110,8 @@ def page(path: Path) -> Page:
 
 
 def blocks(*languages: str) -> list[Block]:
-    """Every block of all pages in one of these languages."""
-    return [block for path in PAGES for block in page(path).blocks if block.language in languages]
+    """Every block of all pages, in one of these languages if any is given."""
+    return [block for path in PAGES for block in page(path).blocks if not languages or block.language in languages]
 
 
 def plain(cell: str) -> str:
