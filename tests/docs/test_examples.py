@@ -127,7 +127,7 @@ def test_each_shell_block_is_run_or_says_that_it_is_not() -> None:
 
 @pytest.mark.parametrize("block", blocks("sh", "yaml"), ids=str)
 def test_each_command_that_is_shown_is_one_of_the_program_with_options_that_it_has(block: Block) -> None:
-    for line in re.split(r"\n|\|\|?|&&", block.text):
+    for line in re.split(r"\n|\|\|?|&&| -- ", block.text):
         words = shlex.split(line.removeprefix("- "), comments=True)
         if words[:1] != ["maildomain-controller"]:
             continue
