@@ -131,8 +131,8 @@ def test_an_answer_older_than_stale_after_decides_nothing(world: PlanningWorld) 
 def test_an_answer_about_another_email_is_no_answer(world: PlanningWorld) -> None:
     world.admin("ada", "x.fr")
     world.says("ada")
+    world.repeat(seconds=31)
     world.user("ada.byron@x.fr", name="ada")
-    world.later(seconds=31)
     world.apply()
     assert world.admins_of("x.fr") == {"ada"}
 
