@@ -1,10 +1,12 @@
 """How is the mail database reached? URL, pool and transactions, the same for PostgreSQL and SQLite."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
+from zlib import crc32
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -139,10 +141,13 @@ def _how_to_connect(dialect: Dialect, url: URL) -> tuple[list[Any], dict[str, An
     return list(arguments), _POSTGRESQL_SETTINGS | dict(parameters)
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.create_function("mdc_checksum", -1, _checksum, deterministic=True)
+
+
+def _checksum(*values: str | None) -> int:
+    return crc32(repr(values).encode())
 
 
 def _begin_sqlite(connection: Connection) -> None:

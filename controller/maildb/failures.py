@@ -18,6 +18,7 @@ class Locked(DatabaseUnavailable):
 _MISSING = frozenset({"3F000", "42703", "42P01"})
 _BUSY = ("55P03", "SQLITE_BUSY", "SQLITE_LOCKED")
 _READ_ONLY = ("25006", "42501", "SQLITE_READONLY", "SQLITE_PERM")
+_NO_FILE = ("SQLITE_CANTOPEN", "SQLITE_NOTADB")
 _NO_LONGER_FITS = ("23", "40001", "40P01", "SQLITE_CONSTRAINT")
 
 
@@ -49,5 +50,7 @@ def _meaning(error: DBAPIError) -> ControllerError:
         return PlanOutdated(f"the mail database changed under the plan ({code}); nothing was written")
     if code.startswith(_BUSY):
         return Locked(f"the mail database is locked by somebody else ({code})")
+    if code.startswith(_NO_FILE):
+        return DatabaseUnavailable(f"the file of the mail database is not there, not readable, or none ({code})")
     shown = f" ({code})" if code else ""
     return DatabaseUnavailable(f"the mail database does not answer, or refused the login{shown}")

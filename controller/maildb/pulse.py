@@ -8,8 +8,6 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Text, cast, func, 
 
 from controller.maildb.application import Application
 
-_HEX = "0123456789abcdef"
-
 
 @dataclass(frozen=True, slots=True)
 class Beat:
@@ -57,11 +55,5 @@ def _hash(key: ColumnElement[Any], others: Sequence[ColumnElement[Any]]) -> Colu
 
 
 def _sum(key: ColumnElement[Any], others: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-    """SQLite has no hash: weigh four digits of the id, the lengths of texts, and flags as numbers."""
-    digits = [func.instr(_HEX, func.substr(cast(key, Text), place, 1)) * 16**place for place in range(1, 5)]
-    weights = [
-        func.coalesce(func.length(other) + func.unicode(func.substr(cast(other, Text), 1, 1)), 0) for other in others
-    ]
-    return func.sum(
-        sum(weights, start=sum(digits, start=literal(0))) + func.unicode(func.substr(cast(key, Text), 5, 1))
-    )
+    """SQLite has no hash of its own: `connecting` gives it one."""
+    return func.sum(func.mdc_checksum(*(cast(value, Text) for value in (key, *others))))

@@ -5,10 +5,12 @@ its own, cloned from a template. A conftest takes the fixtures by importing them
 """
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
 import shutil
+import signal
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -497,3 +499,23 @@ def scene(world: MailWorld) -> Scene:
         claims=((DomainName("x.fr"), ResourceKey("default", "x-fr")),),
     )
     return Scene(changes, domain, newcomer, leaving, kept)
+
+
+# --- crashes ----------------------------------------------------------------------------------------------------------
+
+
+def write_and_die(url: str, changes: Changes, at: int) -> None:
+    """Seize, write, and be killed before statement number `at` of the write is sent, COMMIT being the last one.
+
+    Runs in a process of its own, which lives on when the write has fewer statements.
+    """
+    sent = itertools.count()
+
+    def die(_statement: str) -> None:
+        if next(sent) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with opened(url) as database:
+        epoch = database.seize()
+        with at_each_statement(database, die):
+            database.write(changes, epoch=epoch)

@@ -1,0 +1,49 @@
+-- The least that the controller needs of a mail database on PostgreSQL 15 or newer.
+--
+-- Run it as the owner of the application's tables and of the controller's schema, after `maildomain-controller migrate`
+-- and again after every upgrade:
+--
+--     psql "$OWNER_URL" -v ON_ERROR_STOP=1 -v role=maildomain_controller -f grants.sql
+--
+-- Variables:
+--     role        the role that `run`, `apply`, `plan` and the other commands log in as; it must exist
+--     app_schema  where the application's tables are; default: public
+--
+-- `migrate` is run by another role, which may create the schema maildomain_controller. A role for `plan` and `explain`
+-- alone needs only the first part without INSERT and DELETE.
+
+\set ON_ERROR_STOP on
+\if :{?role}
+\else
+    \echo 'Name the role: psql -v role=NAME -f grants.sql'
+    DO $$ BEGIN RAISE EXCEPTION 'the variable role is not set'; END $$;
+\endif
+\if :{?app_schema}
+\else
+    \set app_schema public
+\endif
+
+BEGIN;
+
+-- The application: only the columns that are looked at (the password hashes are not among them), and the accesses.
+-- `oidc_claims` is there from some version on.
+GRANT USAGE ON SCHEMA :"app_schema" TO :"role";
+SELECT format('GRANT SELECT (%s) ON %I.messages_user TO %I', string_agg(quote_ident(column_name), ', '), table_schema, :'role')
+FROM information_schema.columns
+WHERE table_schema = :'app_schema' AND table_name = 'messages_user'
+  AND column_name IN ('id', 'email', 'is_active', 'oidc_claims', 'updated_at')
+GROUP BY table_schema \gexec
+GRANT SELECT ON :"app_schema".messages_maildomain TO :"role";
+GRANT SELECT, INSERT, DELETE ON :"app_schema".messages_maildomainaccess TO :"role";
+
+-- The controller's own tables. Cases, holds and the fence are never deleted, the journal is only ever appended to.
+GRANT USAGE ON SCHEMA maildomain_controller TO :"role";
+GRANT SELECT ON maildomain_controller.alembic_version TO :"role";
+GRANT SELECT, INSERT ON maildomain_controller.journal TO :"role";
+GRANT SELECT, INSERT, UPDATE ON
+    maildomain_controller.fence, maildomain_controller.claim,
+    maildomain_controller.hold, maildomain_controller.revocation_case TO :"role";
+GRANT SELECT, INSERT, DELETE ON maildomain_controller.hold_access TO :"role";
+GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.access_ledger TO :"role";
+
+COMMIT;

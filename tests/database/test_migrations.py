@@ -1,0 +1,134 @@
+"""How our own tables come to be: by `migrate` alone, exactly as the program believes them to be."""
+
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from controller.errors import PlanOutdated
+from controller.maildb.connecting import Gate
+from controller.maildb.database import MailDatabase
+from controller.maildb.own import VERSIONS, own_tables
+from controller.planning.changes import Changes
+from controller.planning.facts import CaseState
+from controller.resources.names import DomainName, ResourceKey
+from tests.support.database import (
+    OWNER,
+    TABLES,
+    MailWorld,
+    case,
+    grant,
+    opened,
+    revocation,
+    scene,
+    write,
+)
+
+X = DomainName("x.fr")
+
+
+def test_the_migrations_make_the_tables_that_the_program_knows(database_url: str, dialect: str) -> None:
+    own = own_tables(dialect)
+    gate = Gate(lambda: database_url)
+
+    def ours(_item: object, name: str | None, kind: str, *_: object) -> bool:
+        return kind != "table" or name not in TABLES
+
+    with gate.reading() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "include_object": ours,
+                "compare_type": True,
+                "version_table": own.version_table,
+                "version_table_schema": own.schema,
+            },
+        )
+        assert compare_metadata(context, own.metadata) == []
+    gate.close()
+
+
+def test_every_version_has_its_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", "controller.maildb:migrations")
+    scripts = ScriptDirectory.from_config(config)
+    assert tuple(script.revision for script in reversed(list(scripts.walk_revisions()))) == VERSIONS
+
+
+def test_migrating_again_changes_nothing(database: MailDatabase, world: MailWorld) -> None:
+    write(database, scene(world).changes)
+    before = world.dump(), world.dump_own()
+    assert database.migrate() is False
+    assert (world.dump(), world.dump_own()) == before
+    database.check_version()
+
+
+def test_migrate_touches_nothing_of_the_application(bare_url: str) -> None:
+    world = MailWorld(bare_url)
+    world.admin(world.user(), world.domain())
+    before = world.dump()
+    with opened(bare_url) as database:
+        database.migrate()
+        assert database.snapshot((), ()).migrated
+    assert world.dump() == before
+
+
+def test_two_replicas_may_migrate_at_once(bare_url: str) -> None:
+    failures: list[Exception] = []
+
+    def migrate() -> None:
+        with opened(bare_url) as mine:
+            try:
+                mine.migrate()
+            except Exception as error:  # noqa: BLE001  # whatever it is, the test shows it
+                failures.append(error)
+
+    threads = [threading.Thread(target=migrate) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_take_over_moves_the_claim_with_its_ledger_and_is_journaled(
+    database: MailDatabase, world: MailWorld, database_url: str
+) -> None:
+    set_up = scene(world)
+    write(database, set_up.changes)
+    planned = database.acquire()
+    assert planned
+    with opened(database_url, owner="other") as other:
+        assert other.migrate(take_over=X) is True
+        seen = other.snapshot({X}, ())
+        assert seen.claims[X].owner == "other"
+        assert {item.user for item in seen.ledger.values()} == {set_up.newcomer, set_up.kept.user}
+        entry = other.journal(limit=1)[0]
+        assert (entry.what, entry.owner, entry.domain, entry.image) == (
+            "takenOver",
+            "other",
+            X,
+            {"former_owner": OWNER},
+        )
+        assert write(other, Changes(revocations=(revocation(set_up.kept),))).revoked == 1
+    mine = database.snapshot({X}, ())
+    assert (mine.ledger, mine.cases) == ({}, ())
+    with pytest.raises(PlanOutdated):
+        database.write(Changes(cases=(case(set_up.kept, CaseState.CONFIRMED),)), epoch=planned)
+    late = grant(world.user(), set_up.domain)
+    with pytest.raises(PlanOutdated):
+        write(database, Changes(grants=(late,)))
+
+
+@pytest.mark.parametrize("name", ["x.fr", "unclaimed.fr"])
+def test_there_is_nothing_to_take_over_from_oneself_or_from_nobody(
+    database: MailDatabase, world: MailWorld, name: str
+) -> None:
+    write(database, Changes(claims=((X, ResourceKey("default", "x")),)))
+    before = world.dump_own()
+    assert database.migrate(take_over=DomainName(name)) is False
+    assert world.dump_own() == before
