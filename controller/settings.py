@@ -1,12 +1,13 @@
 """What does one process need to be told? Its settings, read once from the environment."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from controller.errors import InvalidInput, Problem
+from controller.errors import DatabaseUnavailable, InvalidInput, Problem
 
 
 def _comma_list(value: object) -> object:
@@ -62,6 +63,30 @@ def read_settings() -> Settings:
             for detail in error.errors(include_input=False, include_url=False)
         )
         raise InvalidInput(*problems) from None
+
+
+def database_url(settings: Settings, given: str | None = None) -> Callable[[], str]:
+    """How the database URL is read at each connect: what is `given`, else the variable, else the file of the other.
+
+    Raises `InvalidInput` when none of them names a database.
+    """
+    known = given or (settings.database_url.get_secret_value() if settings.database_url else "")
+    if known:
+        return lambda: known
+    file = settings.database_url_file
+    if file is None:
+        remedy = "set MDC_DATABASE_URL or MDC_DATABASE_URL_FILE"
+        raise InvalidInput(Problem("environment", "MDC_DATABASE_URL", "names no mail database", remedy))
+    if not file.is_file():
+        raise InvalidInput(Problem("environment", "MDC_DATABASE_URL_FILE", "names no file", "name a file with the URL"))
+    return lambda: _read(file)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise DatabaseUnavailable("the file that MDC_DATABASE_URL_FILE names can't be read") from None
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

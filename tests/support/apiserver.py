@@ -13,7 +13,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -67,7 +67,8 @@ class ProcessGroup:
             ["/bin/sh", "-c", "read -r _; kill -KILL 0"], stdin=subprocess.PIPE, process_group=0
         )
 
-    def start(self, command: list[str], *, log: Path) -> subprocess.Popen[bytes]:
+    def start(self, command: list[str], *, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start one, in the folder of its log, with our environment unless `env` is another."""
         with log.open("ab") as output:
             return subprocess.Popen(
                 command,
@@ -75,6 +76,7 @@ class ProcessGroup:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
+                env=env,
                 process_group=self._leader.pid,
             )
 

@@ -1,0 +1,165 @@
+"""What has changed in the cluster? kopf watches, and all that its handlers do is to say that something is new.
+
+No handler patches, so no object ever gets a finalizer or an annotation, and `list, watch` is all that kopf needs.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import kopf
+
+from controller.cluster.cluster import Cluster
+from controller.errors import ClusterUnavailable, ControllerError, NotAuthorized
+from controller.resources.model import GROUP, VERSION, Kind
+
+_TOLD_BY_US = ("kopf._core.reactor.running", "kopf._core.reactor.orchestration")
+"""Loggers that repeat, with a traceback, what ends the watch."""
+
+
+class News:
+    """Whether an event is news: a new or changed declaration, an annotation, a deletion, a list after a gap.
+
+    Our own status patches come back as events too; they change neither `generation` nor annotations.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def takes(self, event: Mapping[str, Any]) -> bool:
+        """Take an event into account; False when it tells nothing new."""
+        metadata = event["object"]["metadata"]
+        uid = metadata["uid"]
+        if event["type"] == "DELETED":
+            self._seen.pop(uid, None)
+            return True
+        mark = (metadata.get("generation", 0), hash(frozenset(metadata.get("annotations", {}).items())))
+        before, self._seen[uid] = self._seen.get(uid), mark
+        # Without a type it is a whole list, which says nothing of what was deleted before it.
+        return event["type"] is None or mark != before
+
+
+class Watch:
+    """kopf's watches while they run."""
+
+    def __init__(
+        self, tasks: Collection[asyncio.Task[Any]], older: Collection[asyncio.Task[Any]], stop: asyncio.Event
+    ) -> None:
+        self._tasks = tasks
+        self._older = older
+        self._stop = stop
+
+    @property
+    def lives(self) -> bool:
+        """Whether all of them run."""
+        return not any(task.done() for task in self._tasks)
+
+    async def end(self) -> None:
+        """Wait until one of them ends, which none does by itself. Nothing is cleaned up yet."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def close(self) -> None:
+        """End them all. Raises `NotAuthorized` or `ClusterUnavailable` when one has failed before.
+
+        kopf then cancels every task that is younger than it: nothing else may run any more.
+        """
+        self._stop.set()
+        try:
+            await kopf.run_tasks(self._tasks, ignored=self._older)
+        except Exception as error:  # noqa: BLE001  # kopf does not publish its errors
+            raise explained(error) from None
+
+
+async def watch(
+    cluster: Cluster,
+    namespaces: Collection[str],
+    notice: Callable[[], None],
+    *,
+    backoffs: tuple[float, ...] = (1, 2, 3, 5, 8),
+) -> Watch:
+    """Start to watch our kinds, in these namespaces or in the whole cluster, and call `notice` for news.
+
+    `backoffs` are the seconds between attempts before a refusal counts as lasting. kopf takes SIGINT and SIGTERM for
+    itself; whoever wants them takes them back afterwards.
+    """
+    for name in _TOLD_BY_US:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    older = asyncio.all_tasks()
+    stop = asyncio.Event()
+    tasks = await kopf.spawn_tasks(
+        registry=_registry(cluster, notice),
+        settings=_settings(backoffs),
+        clusterwide=not namespaces,
+        namespaces=sorted(namespaces),
+        standalone=True,
+        stop_flag=stop,
+    )
+    return Watch(tasks, older, stop)
+
+
+def _registry(cluster: Cluster, notice: Callable[[], None]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+    news = News()
+
+    @kopf.on.login(id="cluster", registry=registry, errors=kopf.ErrorsMode.PERMANENT)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await _connection(cluster)
+
+    async def changed(event: Mapping[str, Any], **_: Any) -> None:
+        if news.takes(event):
+            notice()
+
+    for kind in Kind:
+        kopf.on.event(GROUP, VERSION, kind.value, id=f"{kind}-changed", registry=registry)(changed)
+    return registry
+
+
+async def _connection(cluster: Cluster) -> kopf.ConnectionInfo:
+    access = await cluster.access()
+    scheme, _, token = (access.authorization or "").rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=access.server,
+        ca_path=access.ca_file,
+        ca_data=access.ca_data,
+        insecure=not access.verify,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=access.certificate_file,
+        private_key_path=access.key_file,
+        proxy_url=access.proxy,
+        trust_env=True,
+    )
+
+
+def _settings(backoffs: tuple[float, ...]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    # The process that we are part of ends by itself; a timer that kills it would outlive us.
+    settings.process.ultimate_exiting_timeout = None
+    # Ten thousand objects make ten thousand workers at the start, which have nothing to wait for.
+    settings.queueing.idle_timeout = 0.5
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = backoffs
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.inactivity_timeout = 70
+    return settings
+
+
+def explained(error: Exception) -> ControllerError:
+    """What it means that kopf gave up. Its API errors carry the HTTP `status`; their text stays out."""
+    kinds = " and ".join(f"{kind}.{GROUP}" for kind in Kind)
+    match getattr(error, "status", None):
+        case 401:
+            return NotAuthorized("the API server does not accept our credentials any more")
+        case 403:
+            return NotAuthorized(f"the operator may not list and watch {kinds}: apply the RBAC of manifests/")
+        case 404:
+            return ClusterUnavailable(f"the API server does not know {kinds}: apply crds/ first")
+        case None if isinstance(error, kopf.LoginError):
+            return NotAuthorized("the API server does not accept our credentials any more")
+        case status:
+            return ClusterUnavailable(f"the watch of {kinds} has ended ({status or type(error).__name__})")

@@ -1,0 +1,210 @@
+"""Does the operator start under the RBAC of manifests/, see what changes, stand by, survive, and end as it should?"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cluster.cluster import connected
+from controller.errors import NotAuthorized
+from controller.observability.metrics import Metrics
+from controller.operator.watching import watch
+from controller.resources.model import GROUP, Kind
+from tests.support.apiserver import ControlPlane
+from tests.support.database import fresh_database
+from tests.support.declared import LEAST, changed
+from tests.support.kubectl import Kubectl
+from tests.support.operator import ROOT, OperatorError, OperatorProcess, install, let_read_secrets
+
+Operator = Callable[..., OperatorProcess]
+
+
+@pytest.fixture(scope="module")
+def config(control_plane: ControlPlane) -> Path:
+    """Who the operator is: the ServiceAccount of manifests/."""
+    return install(control_plane)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> Iterator[str]:
+    with fresh_database("sqlite", tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def operator(
+    control_plane: ControlPlane, config: Path, database_url: str, namespace: str, tmp_path: Path
+) -> Iterator[Operator]:
+    """Start a replica that works in the test's namespace."""
+    let_read_secrets(control_plane, namespace)
+    with ExitStack() as stack:
+
+        def start(kubeconfig: Path = config, **settings: str) -> OperatorProcess:
+            where = {"MDC_NAMESPACES": namespace, "MDC_SOURCE_NAMESPACES": namespace} | settings
+            return stack.enter_context(OperatorProcess(tmp_path, kubeconfig, database_url, **where))
+
+        yield start
+
+
+def declare(kubectl: Kubectl, namespace: str, **spec: Any) -> None:
+    """A source that never names anybody, and a domain that is not in the database."""
+    source = changed(LEAST["EntitlementSource"], "metadata", to={"name": "deploycenter"})
+    domain = changed(LEAST["MailDomain"], "metadata", to={"name": "commune"})
+    domain["spec"] |= spec
+    items = {"apiVersion": "v1", "kind": "List", "items": [source, domain]}
+    kubectl.apply(json.dumps(items), namespace=namespace)
+
+
+def observed(kubectl: Kubectl, namespace: str, generation: int) -> None:
+    what = f"jsonpath={{.status.observedGeneration}}={generation}"
+    kubectl.wait("maildomains/commune", what, namespace=namespace)
+
+
+# --- alive ---
+
+
+def test_it_works_under_the_rbac_of_the_manifests_and_ends_with_zero(
+    operator: Operator, kubectl: Kubectl, namespace: str
+) -> None:
+    declare(kubectl, namespace)
+    running = operator()
+    running.wait_ready("leading")
+    observed(kubectl, namespace, generation=1)
+
+    assert running.get("/healthz") == (200, "ok")
+    assert running.metric("leading") == 1
+    assert running.metric("cluster_requests_total", verb="list", outcome="ok")
+    metadata = kubectl.get("maildomains", "commune", namespace=namespace).raw["metadata"]
+    assert "finalizers" not in metadata
+    assert list(metadata["annotations"]) == ["kubectl.kubernetes.io/last-applied-configuration"]
+
+    assert running.terminate() == 0
+    assert running.entries()[-1]["message"] == "stopped"
+    assert "Traceback" not in running.text()
+
+
+def test_a_change_is_seen_soon_and_its_own_status_is_none(operator: Operator, kubectl: Kubectl, namespace: str) -> None:
+    declare(kubectl, namespace)
+    running = operator()
+    observed(kubectl, namespace, generation=1)
+
+    began = time.monotonic()
+    declare(kubectl, namespace, mode="GrantOnly")
+    observed(kubectl, namespace, generation=2)
+    assert time.monotonic() - began < 15
+
+    lists = running.metric("cluster_requests_total", verb="list", outcome="ok")
+    kubectl.run("patch", "maildomains/commune", "-n", namespace, "--subresource=status", "--type=merge", "-p", OTHERS)
+    declare(kubectl, namespace, mode="Observe")
+    observed(kubectl, namespace, generation=3)
+    # Two kinds once: the change of the spec. A status is no news, neither another's nor its own.
+    assert running.metric("cluster_requests_total", verb="list", outcome="ok") == (lists or 0) + 2
+
+
+OTHERS = '{"status": {"lastHandledReconcileAt": "somebody else"}}'
+
+
+def test_a_second_replica_stands_by_and_takes_over(operator: Operator, kubectl: Kubectl, namespace: str) -> None:
+    first = operator()
+    first.wait_ready("leading")
+    second = operator()
+    second.wait_ready("standby")
+    assert second.metric("leading") == 0
+
+    assert first.terminate() == 0
+    second.wait_ready("leading")
+    declare(kubectl, namespace)
+    observed(kubectl, namespace, generation=1)
+
+
+def test_an_outage_of_the_api_server_is_survived(
+    operator: Operator, control_plane: ControlPlane, kubectl: Kubectl, namespace: str
+) -> None:
+    declare(kubectl, namespace)
+    running = operator()
+    observed(kubectl, namespace, generation=1)
+
+    with control_plane.outage():
+        assert running.get("/healthz") == (200, "ok")
+    declare(kubectl, namespace, mode="GrantOnly")
+    observed(kubectl, namespace, generation=2)
+
+    assert running.get("/healthz") == (200, "ok")
+    assert running.terminate() == 0
+
+
+# --- ended, and why ---
+
+
+def test_without_the_kinds_it_says_which_to_install(
+    operator: Operator, control_plane: ControlPlane, config: Path
+) -> None:
+    control_plane.kubectl.delete(ROOT / "crds")
+    try:
+        running = operator()
+        assert running.wait() == 7
+    finally:
+        install(control_plane)
+    assert "does not know entitlementsources.maildomain.dev" in running.text()
+    assert "apply crds/ first" in running.text()
+    assert "Traceback" not in running.text()
+
+
+def test_without_rights_it_says_which_to_give(
+    operator: Operator, control_plane: ControlPlane, kubectl: Kubectl, namespace: str
+) -> None:
+    kubectl.run("create", "serviceaccount", "nobody", "-n", namespace)
+    running = operator(control_plane.service_account_kubeconfig(namespace, "nobody"))
+    assert running.wait() == 7
+    assert f"may not list entitlementsources.{GROUP} in {namespace}: apply the RBAC of manifests/" in running.text()
+    assert "Traceback" not in running.text()
+
+
+async def test_a_watch_that_is_refused_for_good_ends_with_what_to_do(
+    control_plane: ControlPlane, config: Path, kubectl: Kubectl, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = ",".join(f"{kind}.{GROUP}" for kind in Kind)
+    kubectl.run("create", "serviceaccount", "lister", "-n", namespace)
+    kubectl.run("create", "role", "lister", "--verb=list", f"--resource={kinds}", "-n", namespace)
+    account = f"--serviceaccount={namespace}:lister"
+    kubectl.run("create", "rolebinding", "lister", "--role=lister", account, "-n", namespace)
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.service_account_kubeconfig(namespace, "lister")))
+
+    async with connected({namespace}, {namespace}, Metrics()) as cluster:
+        await cluster.require_lists()
+        watching = await watch(cluster, {namespace}, lambda: None, backoffs=(0.1,))
+        async with asyncio.timeout(30):
+            await watching.end()
+        assert not watching.lives
+        with pytest.raises(
+            NotAuthorized, match=r"may not list and watch .*maildomains\.maildomain\.dev: apply the RBAC"
+        ):
+            await watching.close()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("MDC_OWNER", "", "MDC_OWNER"),
+        ("MDC_DATABASE_URL", "mysql://u:p@h/d", "the URL of another kind of database"),
+        ("MDC_NAMESPACES", "team-*", "MDC_NAMESPACES: holds what is no name of a namespace"),
+        ("KUBECONFIG", "/nowhere", "KUBECONFIG: leads to no API server"),
+    ],
+)
+def test_settings_that_can_not_be_used_are_a_matter_of_usage(
+    operator: Operator, variable: str, value: str, says: str
+) -> None:
+    running = operator(**{variable: value})
+    assert running.wait() == 2
+    assert says in running.text()
+    assert "Traceback" not in running.text()
+
+
+def test_a_process_that_ends_early_is_told_to_the_test(operator: Operator) -> None:
+    with pytest.raises(OperatorError, match="ended with 2"):
+        operator(MDC_OWNER="").wait_ready()
