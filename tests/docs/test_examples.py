@@ -45,7 +45,7 @@ class Desk:
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         command = ["bash", "-euo", "pipefail", "-c", script]
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=50, check=False
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
 
@@ -86,7 +86,7 @@ def test_each_json_document_is_of_the_published_schema(block: Block) -> None:
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(150)  # ten processes, one after the other
+@pytest.mark.timeout(300)  # ten processes, one after the other
 @pytest.mark.parametrize("path", WITH_SCRIPTS, ids=lambda path: path.name)
 def test_the_commands_of_a_page_do_what_it_says_from_top_to_bottom(path: Path, desk: Desk) -> None:
     desk.lay_out(path)

@@ -112,7 +112,12 @@ def declared_options() -> Iterator[tuple[str, str, frozenset[str], str]]:
         for option in command.params:
             if option.param_type_name == "option" and option.name != "help":
                 default = "required" if option.required else str(option.default or "")
-                yield name, default, frozenset((*option.opts, *option.secondary_opts)), "|".join(choices(option.type_descriptor.annotation))
+                yield (
+                    name,
+                    default,
+                    frozenset((*option.opts, *option.secondary_opts)),
+                    "|".join(choices(option.type_descriptor.annotation)),
+                )
 
 
 def choices(annotation: object) -> list[str]:
