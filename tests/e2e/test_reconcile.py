@@ -1,0 +1,322 @@
+"""The whole way on real servers: kubectl apply, DeployCenter over HTTP, rows in PostgreSQL, conditions in status.
+
+The operator is a subprocess under the ServiceAccount and the RBAC of manifests/.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controller.sandbox.deploycenter import Account, Behaviour, Double, Organization, World
+from tests.support.apiserver import ControlPlane
+from tests.support.database import MailWorld, fresh_database
+from tests.support.kubectl import Kubectl, Resource
+from tests.support.operator import ROOT, OperatorProcess, install, let_read_secrets
+
+SIRET = "21590350100017"
+KEY = "e2e-key-that-must-not-be-seen"
+DEADLINE = 60.0
+
+
+@dataclass
+class Town:
+    """One namespace with its mail database, its DeployCenter and its operator."""
+
+    kubectl: Kubectl
+    namespace: str
+    mail: MailWorld
+    center: Double
+    url: str
+    start: Callable[[], OperatorProcess]
+    pokes: int = 0
+
+    def grow(self, domains: int, admins: int = 2) -> None:
+        """Domains with users; DeployCenter entitles the first `admins` of each."""
+        names = [f"d{number:03d}.example" for number in range(domains)]
+        self.center.world.organizations.append(Organization(SIRET, "Commune", {"domains": names}))
+        for name in names:
+            self.mail.domain(name)
+            for place in range(admins + 1):
+                email = f"u{place}@{name}"
+                self.mail.user(email)
+                if place < admins:
+                    self.center.world.accounts.append(Account(email, SIRET, links={"admin": {"domains": [name]}}))
+
+    def declare(self, domains: int, **source: object) -> None:
+        """The Secret, the source and a MailDomain each."""
+        self.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "dc"}, "stringData": {"key": KEY}},
+            self.source(**source),
+            *(self.maildomain(f"d{number:03d}.example") for number in range(domains)),
+        )
+
+    def source(self, **spec: object) -> dict[str, object]:
+        """The source that asks the double."""
+        provider = {
+            "url": self.url,
+            "insecureHTTP": True,
+            "serviceId": 1,
+            "apiKeySecretRef": {"name": "dc", "key": "key"},
+            "organization": {"pivotSirets": [SIRET]},
+            "requestsPerSecond": 500,
+            "timeout": "5s",
+        }
+        body = {
+            "interval": "10m",
+            "confirmRevocations": {"after": "1s"},
+            "provider": {"deployCenter": provider},
+            **spec,
+        }
+        return manifest("EntitlementSource", "dc", body)
+
+    def maildomain(self, domain: str, **spec: object) -> dict[str, object]:
+        """A MailDomain in Enforce mode."""
+        body = {"domain": domain, "mode": "Enforce", "sourceRefs": [{"name": "dc"}], **spec}
+        return manifest("MailDomain", domain.replace(".", "-"), body)
+
+    def apply(self, *items: Mapping[str, object]) -> None:
+        """What a person or a pipeline does."""
+        self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), namespace=self.namespace)
+
+    def wait(self, resource: str, what: str) -> None:
+        """`kubectl wait`."""
+        self.kubectl.wait(resource, what, namespace=self.namespace, timeout=int(DEADLINE))
+
+    def ready(self) -> None:
+        """Until every domain is Ready."""
+        self.kubectl.run(
+            "wait", "maildomains", "--all", "--for=condition=Ready", f"--timeout={DEADLINE:.0f}s", "-n", self.namespace
+        )
+
+    def poke(self) -> None:
+        """Ask the source to ask everybody now, and wait for the outcome."""
+        self.pokes += 1
+        value = f"poke-{self.pokes}"
+        self.kubectl.run(
+            "annotate", "mdsrc/dc", f"maildomain.dev/requestedAt={value}", "--overwrite", "-n", self.namespace
+        )
+        self.wait("mdsrc/dc", f"jsonpath={{.status.lastHandledReconcileAt}}={value}")
+
+    def rows(self) -> list[str]:
+        """Every access, as text."""
+        return self.mail.rows_of("messages_maildomainaccess")
+
+    def get(self, kind: str, name: str) -> Resource:
+        """One object."""
+        return self.kubectl.get(kind, name, namespace=self.namespace)
+
+    def ready_of(self, kind: str, name: str) -> tuple[str, str]:
+        """Status and reason of Ready."""
+        condition = self.get(kind, name).condition("Ready")
+        assert condition is not None
+        return condition.status, condition.reason
+
+    def versions(self) -> dict[str, str]:
+        """The resource version of every MailDomain: it changes with each write."""
+        return {item.name: item.resource_version for item in self.kubectl.list("maildomains", namespace=self.namespace)}
+
+
+def manifest(kind: str, name: str, spec: dict[str, object]) -> dict[str, object]:
+    """An object of our group."""
+    return {"apiVersion": "maildomain.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(control_plane: ControlPlane) -> Path:
+    """Who the operator is."""
+    return install(control_plane)
+
+
+@pytest.fixture
+def town(
+    control_plane: ControlPlane, kubeconfig: Path, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> Iterator[Town]:
+    """A namespace of its own with everything beside it."""
+    let_read_secrets(control_plane, namespace)
+    center = Double(World([], [], api_key=KEY))
+    with ExitStack() as stack:
+        url = stack.enter_context(fresh_database("postgresql", tmp_path))
+        endpoint = stack.enter_context(center.serve_in_thread())
+
+        def start() -> OperatorProcess:
+            where = {"MDC_NAMESPACES": namespace, "MDC_SOURCE_NAMESPACES": namespace}
+            running = stack.enter_context(OperatorProcess(tmp_path, kubeconfig, url, **where))
+            running.wait_ready("leading")
+            return running
+
+        yield Town(control_plane.kubectl, namespace, MailWorld(url), center, endpoint, start)
+
+
+def eventually(fact: Callable[[], bool]) -> None:
+    """Wait for something that nobody reports."""
+    deadline = time.monotonic() + DEADLINE
+    while not fact():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.1)
+
+
+def test_what_is_applied_becomes_rows_and_ready(town: Town) -> None:
+    town.grow(3)
+    running = town.start()
+    town.declare(3)
+    town.ready()
+    assert len(town.rows()) == 6
+    status = town.get("maildomains", "d000-example").status
+    assert status["admins"]["actual"] == status["admins"]["owned"] == status["admins"]["desired"] == 2
+    assert town.ready_of("mdsrc", "dc") == ("True", "Answering")
+    assert running.terminate() == 0
+    assert KEY not in running.text()
+    assert "u0@d000.example" not in running.text()
+
+
+def test_a_right_that_is_taken_away_is_revoked_and_told(town: Town) -> None:
+    town.grow(3)
+    town.start()
+    town.declare(3)
+    town.ready()
+    town.center.world.accounts[0].links = {}
+    town.poke()
+    assert len(town.rows()) == 5
+    assert town.get("maildomains", "d000-example").status["admins"]["actual"] == 1
+    assert town.get("maildomains", "d000-example").status["lastChange"]["revoked"] == 1
+    assert town.ready_of("maildomains", "d000-example") == ("True", "InSync")
+
+
+def test_a_source_that_is_down_changes_nothing(town: Town) -> None:
+    town.grow(3)
+    town.start()
+    town.declare(3)
+    town.ready()
+    rows = town.rows()
+    town.center.behaviour = Behaviour.DOWN
+    town.center.world.accounts.clear()
+    town.poke()
+    assert town.rows() == rows
+    assert town.ready_of("mdsrc", "dc") == ("False", "Unreachable")
+    town.center.behaviour = Behaviour.LOGIN_PAGE
+    town.poke()
+    assert town.rows() == rows
+
+
+def test_a_refused_key_is_told_and_a_rotated_one_needs_no_restart(town: Town) -> None:
+    town.grow(2)
+    town.start()
+    town.declare(2)
+    town.ready()
+    rows = town.rows()
+    town.center.world.api_key = "rotated"
+    town.poke()
+    assert town.ready_of("mdsrc", "dc") == ("False", "Unauthenticated")
+    assert town.rows() == rows
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "dc"}, "stringData": {"key": "rotated"}}
+    town.apply(secret, town.source(interval="11m"))
+    town.wait("mdsrc/dc", "condition=Ready")
+    assert town.rows() == rows
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("domains", [3, 60])
+def test_a_mass_removal_is_held_until_exactly_it_is_approved(town: Town, domains: int) -> None:
+    town.grow(domains)
+    town.start()
+    town.declare(domains)
+    town.ready()
+    town.center.behaviour = Behaviour.EMPTY
+    town.poke()
+    assert len(town.rows()) == 2 * domains
+    assert town.ready_of("maildomains", "d000-example") == ("False", "RevocationsHeld")
+    if domains == 60:
+        hold = town.get("mdsrc", "dc").status["hold"]
+        assert (hold["scope"], hold["count"]) == (f"EntitlementSource {town.namespace}/dc", 120)
+        assert town.ready_of("mdsrc", "dc") == ("False", "RevocationsHeld")
+        target, left = "mdsrc/dc", 0
+    else:
+        hold = town.get("maildomains", "d000-example").status["hold"]
+        assert hold["scope"] == f"MailDomain {town.namespace}/d000-example"
+        target, left = "maildomains/d000-example", 4
+    town.kubectl.run("annotate", target, f"maildomain.dev/approve={hold['id']}", "-n", town.namespace)
+    eventually(lambda: len(town.rows()) == left)
+
+
+def test_quiet_waves_write_no_row_and_no_domain_status(town: Town) -> None:
+    town.grow(5)
+    town.start()
+    town.declare(5)
+    town.ready()
+    town.poke()
+    before = (town.versions(), town.mail.dump(), town.mail.dump_own())
+    for _ in range(3):
+        town.poke()
+    assert (town.versions(), town.mail.dump(), town.mail.dump_own()) == before
+
+
+def test_after_a_kill_nothing_is_revoked_before_a_complete_wave(town: Town) -> None:
+    town.grow(4)
+    running = town.start()
+    town.declare(4)
+    town.ready()
+    running.kill()
+    town.center.behaviour = Behaviour.EMPTY
+    town.center.behaviours = {f"u{place}@d003.example": Behaviour.SLOW for place in range(3)}
+    town.start()
+    eventually(lambda: sum(town.center.asked.values()) >= 12 + 12)
+    assert len(town.rows()) == 8
+    town.center.behaviour = None
+    town.center.behaviours.clear()
+    town.center.resume.set()
+    town.poke()
+    assert len(town.rows()) == 8
+
+
+def test_a_user_who_appears_is_granted_soon(town: Town) -> None:
+    town.grow(1)
+    town.start()
+    town.declare(1)
+    town.ready()
+    town.center.world.accounts.append(Account("late@d000.example", SIRET, roles=("admin",)))
+    town.mail.user("late@d000.example")
+    began = time.monotonic()
+    eventually(lambda: len(town.rows()) == 3)
+    assert time.monotonic() - began < 15
+
+
+def test_deleting_the_resources_changes_no_row(town: Town) -> None:
+    town.grow(2)
+    town.start()
+    town.declare(2)
+    town.ready()
+    rows = town.rows()
+    town.kubectl.run("delete", "maildomains,mdsrc", "--all", "-n", town.namespace)
+    town.center.behaviour = Behaviour.EMPTY
+    town.apply(town.source())
+    town.wait("mdsrc/dc", "condition=Ready")
+    assert town.rows() == rows
+
+
+def test_the_samples_are_carried_out(town: Town) -> None:
+    for email in ("dsi@commune.example", "maire@commune.example", "agent@ville.example"):
+        town.mail.user(email)
+    for name in ("commune.example", "ville.example"):
+        town.mail.domain(name)
+    town.center.world.service_id = 42
+    town.center.world.api_key = "replace-me"
+    town.center.world.organizations.append(
+        Organization(SIRET, "Commune", {"domains": ["commune.example", "ville.example"]})
+    )
+    town.center.world.accounts.append(Account("agent@ville.example", SIRET, roles=("admin",)))
+    town.start()
+    rendered = town.kubectl.run("kustomize", str(ROOT / "manifests" / "samples")).stdout
+    local = rendered.replace(
+        "url: https://deploycenter.example/api/v1.0/entitlements/", f"url: {town.url}\n      insecureHTTP: true"
+    )
+    town.kubectl.apply(local, namespace=town.namespace)
+    town.wait("maildomains/commune-example", "condition=Ready")
+    town.wait("maildomains/ville-example", "condition=Ready")
+    assert town.get("maildomains", "commune-example").status["admins"]["actual"] == 2
+    assert town.ready_of("maildomains", "ville-example") == ("True", "Observing")
+    assert len(town.rows()) == 2
