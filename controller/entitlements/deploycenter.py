@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import islice
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import httpx
 
@@ -82,14 +83,14 @@ class DeployCenterSource:
         self._pace = pace
         self._timeout = spec.timeout.total_seconds()
         silence_addresses()
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "maildomain-controller",
+            "X-Service-Auth": f"Bearer {api_key}",
+        }
         self._client = httpx.AsyncClient(
             auth=None,
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": "maildomain-controller",
-                "X-Service-Auth": f"Bearer {api_key}",
-            },
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             verify=True if tls is None else tls,
             follow_redirects=False,
@@ -158,7 +159,7 @@ class DeployCenterSource:
             "account_email": email.reveal(),
         }
         others = {name: text for name, text in attempt.claims.items() if name not in _OURS}
-        return self._client.build_request("GET", self._spec.url, params={**others, **ours})
+        return httpx.Request("GET", f"{self._spec.url}?{urlencode({**others, **ours})}", headers=self._headers)
 
     async def _exchange(self, user: UserId, request: httpx.Request) -> Reply:
         """Send a request, and once more at once when only its kept connection had been closed."""
