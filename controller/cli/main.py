@@ -19,6 +19,7 @@ from controller.cli.status import status
 from controller.cli.validate import validate
 from controller.cli.wording import PROGRAM
 from controller.errors import ControllerError
+from controller.observability.logging import configure_logging
 
 app = typer.Typer(
     name=PROGRAM,
@@ -34,6 +35,7 @@ for command in (run, plan, apply, validate, explain, export, status, journal, mi
 
 def main() -> None:
     """Run the command of `sys.argv` and exit with its code."""
+    configure_logging("text", "WARNING")
     sys.exit(execute(sys.argv[1:]))
 
 
@@ -49,6 +51,6 @@ def execute(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except OSError as error:
-        tell(f"error: the output can't be written ({error.strerror})")
+        tell(f"error: can't read or write: {error.strerror}")
         return Exit.USAGE
     return Exit.DONE

@@ -48,7 +48,8 @@ def sandbox(*, folder: FolderOption = None, serve: Serve = None, interactive: In
         serve_again(Folder(Path(serve)), tell)
         return
     console = stdout_console()
-    place = prepare(Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="maildomain-sandbox-")))
+    path = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="maildomain-sandbox-"))
+    place = prepare(path.absolute())
     console.print(f"In [bold]{place.path}[/bold], with {_setting()}:")
     try:
         _tell_story(place, console, interactive=interactive)
@@ -113,7 +114,7 @@ def _be(environment: Mapping[str, str]) -> None:
 
 def _how_to_go_on(place: Folder) -> Iterator[str]:
     yield "\n[bold green]The story came true.[/bold green] To go on:\n"
-    yield f"  cd {shlex.quote(str(place.path.resolve()))} && export {_setting()}"
+    yield f"  cd {shlex.quote(str(place.path))} && export {_setting()}"
     commands = (
         ("sandbox --serve . &", "DeployCenter again, until `kill %1`"),
         (f"plan -f {MANIFESTS}", f"after any edit of deploycenter.json or {MANIFESTS}/"),
