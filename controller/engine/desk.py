@@ -124,6 +124,8 @@ class Desk:
         wanted = set(named)
         present = {user for user, row in users.items() if askable(row)}
         by_answer = {user for user, answer in self.book.answers.items() if _names(answer, wanted)}
+        # Answers about nobody are no answers: with its first users a source begins to gather.
+        self.gathered = self.gathered and (bool(self._users) or not users)
         self._users = users
         self._holders = frozenset((set(holders) | by_answer) & present)
         self.book.forget_all_but(present)

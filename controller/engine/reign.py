@@ -286,35 +286,34 @@ class Reign:
     async def _pass(self, sight: "_Sight") -> None:
         started = self.around.clock()
         self._news = False
-        decided, judged = await self._decide(sight)
-        wrote = await self._carry_out(decided, sight)
+        decision = await self._decide(sight)
+        wrote = await self._carry_out(decision.plan, sight)
         if wrote is None:
             return
-        for desk in judged:
+        for desk in decision.judged:
             self._end_wave(desk)
-        await self._report(decided, sight, wrote=wrote)
+        await self._report(decision, sight, wrote=wrote)
         seconds = self.around.clock() - started
         self._next_pass = self.around.clock() + BREATHER * seconds
         self.around.metrics.passed("wrote" if wrote else "quiet", seconds)
 
-    async def _decide(self, sight: "_Sight") -> tuple[Plan, list[Desk]]:
-        """Plan, and say which waves were judged by it.
+    async def _decide(self, sight: "_Sight") -> "_Decision":
+        """Plan. A wave in which everybody was asked has its suspects confirmed first; without any it is judged at once.
 
-        A wave in which everybody was asked has its suspects confirmed first; one without suspects is judged at once.
-        Desks go on while planning thinks, so only those count that had come this far when the question was put.
+        Desks go on while planning thinks, so only what they were when the question was put counts.
         """
         asked, judged = self._in_phase(Phase.ASKED), self._in_phase(Phase.JUDGING)
-        decided = await asyncio.to_thread(plan, self._question(sight))
+        question = self._question(sight)
+        decided = await asyncio.to_thread(plan, question)
         for desk in asked:
             desk.confirm(decided.ask_again.get(desk.key, frozenset()), self.around.clock())
             if desk.key in self._asking:
                 self._asking[desk.key].work.set()
         ripe = [desk for desk in asked if desk.phase is Phase.JUDGING]
         if ripe and sight.contested(decided):
-            judged = self._in_phase(Phase.JUDGING)
-            decided = await asyncio.to_thread(plan, self._question(sight))
-            return decided, judged
-        return decided, [*judged, *ripe]
+            judged, question = self._in_phase(Phase.JUDGING), self._question(sight)
+            return _Decision(question, await asyncio.to_thread(plan, question), judged)
+        return _Decision(question, decided, [*judged, *ripe])
 
     def _in_phase(self, phase: Phase) -> list[Desk]:
         return [desk for desk in self.desks.values() if desk.phase is phase]
@@ -372,10 +371,10 @@ class Reign:
 
     # --- telling ---
 
-    async def _report(self, decided: Plan, sight: "_Sight", *, wrote: bool) -> None:
+    async def _report(self, decision: "_Decision", sight: "_Sight", *, wrote: bool) -> None:
         """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
         now = self.around.utc()
-        health = self._health(sight)
+        decided, health = decision.plan, self._health(decision.question)
         stalled = [
             report_stalled(item.kind, item.key, item.generation, self._told, Reason.INVALID_SPEC, now=now)
             for item in self.listing.invalid
@@ -425,18 +424,24 @@ class Reign:
             self._told[report.kind, report.key] = report.after
             self.around.metrics.patched(report.kind.value)
 
-    def _health(self, sight: "_Sight") -> dict[ResourceKey, SourceHealth]:
-        now = self.around.clock()
-        return {
-            key: examine(
-                self._state(desk),
-                desk.last.answers if desk.last is not None else (),
-                sight.held_by.get(key, frozenset()),
-                sight.snapshot,
-                now=now,
-            )
-            for key, desk in self.desks.items()
-        }
+    def _health(self, question: Question) -> dict[ResourceKey, SourceHealth]:
+        """How the sources were when the question was put: what came later is for the next pass to tell."""
+        found = {}
+        held_by = holders(question.standings, question.snapshot)
+        for key, state in question.sources.items():
+            last = self.desks[key].last
+            wave = last.answers if last is not None else ()
+            found[key] = examine(state, wave, held_by.get(key, ()), question.snapshot, now=question.now)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """One plan, what was asked for it, and the waves that it has judged."""
+
+    question: Question
+    plan: Plan
+    judged: list[Desk]
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,6 +303,17 @@ def test_a_source_without_users_is_gathered_by_its_first_wave() -> None:
     assert office.desk.phase is Phase.ASKED
 
 
+def test_a_source_that_gets_its_first_users_has_gathered_nothing() -> None:
+    office = Office()
+    office.tick()
+    office.finish()
+    office.users = people("a")
+    office.look()
+    assert not office.desk.gathered
+    office.ask_all()
+    assert office.desk.gathered
+
+
 @pytest.mark.parametrize("name", ["a", "b", "c", "deploycenter"])
 def test_intervals_have_a_stable_jitter_of_ten_percent(name: str) -> None:
     key = ResourceKey("default", name)
