@@ -35,7 +35,7 @@ def print_plan(document: PlanDocument, command: Command, console: Console) -> No
     if len(changes) > CHANGES_SHOWN:
         console.print(f"... and {len(changes) - CHANGES_SHOWN} more; -o json has them all")
     for hold in document.holds:
-        held = f"{hold.count} held by {hold.scope}, limit {hold.limit}, since they are more than it allows at once."
+        held = f"{hold.count} held by {hold.scope}, limit {hold.limit}"
         console.print(Text(held, style="bold yellow"))
         console.print(f"  to approve exactly these: {approval(command, hold.id)}", highlight=False)
     for source in document.sources:
