@@ -182,7 +182,7 @@ class DeployCenterSource:
         try:
             async with asyncio.timeout(self._timeout):
                 received = await self._fetch(request)
-        except TimeoutError:
+        except (TimeoutError, httpx.TimeoutException):
             reply = Reply(Unavailable(AnswerReason.TIMEOUT))
         except (httpx.HTTPError, OSError) as error:
             if wire.stale(error) and not last:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,8 +54,7 @@ class TokenBucket:
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
         self._rate = 1.0
-        self._burst = 1.0
-        self._tokens = 1.0
+        self._burst = self._tokens = math.inf  # full; `allow` says how much that is
         self._filled_at = timing.clock()
         self._paused_until = self._filled_at
         self._turn = asyncio.Lock()
