@@ -14,6 +14,9 @@ from controller.cluster.cluster import Cluster
 from controller.errors import ClusterUnavailable, ControllerError, NotAuthorized
 from controller.resources.model import GROUP, VERSION, Kind
 
+BACKOFFS = (1.0, 2.0, 3.0, 5.0, 8.0)
+"""Seconds between attempts before a refusal counts as lasting. An API server that is away never does."""
+
 _TOLD_BY_US = ("kopf._core.reactor.running", "kopf._core.reactor.orchestration")
 """Loggers that repeat, with a traceback, what ends the watch."""
 
@@ -71,31 +74,31 @@ class Watch:
             raise explained(error) from None
 
 
-async def watch(
-    cluster: Cluster,
-    namespaces: Collection[str],
-    notice: Callable[[], None],
-    *,
-    backoffs: tuple[float, ...] = (1, 2, 3, 5, 8),
-) -> Watch:
+async def watch(cluster: Cluster, namespaces: Collection[str], notice: Callable[[], None]) -> Watch:
     """Start to watch our kinds, in these namespaces or in the whole cluster, and call `notice` for news.
 
-    `backoffs` are the seconds between attempts before a refusal counts as lasting. kopf takes SIGINT and SIGTERM for
-    itself; whoever wants them takes them back afterwards.
+    kopf takes SIGINT and SIGTERM for itself; whoever wants them takes them back afterwards.
     """
     for name in _TOLD_BY_US:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    asyncio.get_running_loop().set_exception_handler(_unless_kopf_told)
     older = asyncio.all_tasks()
     stop = asyncio.Event()
     tasks = await kopf.spawn_tasks(
         registry=_registry(cluster, notice),
-        settings=_settings(backoffs),
+        settings=_settings(),
         clusterwide=not namespaces,
         namespaces=sorted(namespaces),
         standalone=True,
         stop_flag=stop,
     )
     return Watch(tasks, older, stop)
+
+
+def _unless_kopf_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of several watches that fail, kopf raises one error and leaves the others to the garbage; they say the same."""
+    if not type(context.get("exception")).__module__.startswith("kopf."):
+        loop.default_exception_handler(context)
 
 
 def _registry(cluster: Cluster, notice: Callable[[], None]) -> kopf.OperatorRegistry:
@@ -132,7 +135,7 @@ async def _connection(cluster: Cluster) -> kopf.ConnectionInfo:
     )
 
 
-def _settings(backoffs: tuple[float, ...]) -> kopf.OperatorSettings:
+def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -142,7 +145,7 @@ def _settings(backoffs: tuple[float, ...]) -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = 0.5
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
-    settings.networking.error_backoffs = backoffs
+    settings.networking.error_backoffs = BACKOFFS
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.inactivity_timeout = 70

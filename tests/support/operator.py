@@ -46,11 +46,13 @@ def let_read_secrets(control_plane: ControlPlane, namespace: str) -> None:
 class OperatorProcess:
     """One replica. It never outlives the test run; its log is one JSON object a line.
 
-    `kubeconfig` is who it is for the API server, `settings` are further environment variables.
+    `kubeconfig` is who it is for the API server, `settings` are further environment variables. `before` is Python that
+    runs first in its process.
     """
 
-    def __init__(self, folder: Path, kubeconfig: Path, database_url: str, **settings: str) -> None:
+    def __init__(self, folder: Path, kubeconfig: Path, database_url: str, *, before: str = "", **settings: str) -> None:
         self.log = folder / f"operator-{time.monotonic_ns()}.log"
+        self._before = before
         self._kubeconfig = kubeconfig
         self._environment = self._environ(database_url, settings)
         self._group = ProcessGroup()
@@ -68,8 +70,12 @@ class OperatorProcess:
 
     def start(self) -> None:
         """Start it; nothing is awaited."""
-        command = [sys.executable, "-m", "controller", "run"]
-        self._process = self._group.start(command, log=self.log, env=self._environment)
+        run = (
+            ["-c", f"{self._before}\nfrom controller.cli.main import main; main()"]
+            if self._before
+            else ["-m", "controller"]
+        )
+        self._process = self._group.start([sys.executable, *run, "run"], log=self.log, env=self._environment)
 
     def wait_ready(self, answer: str = "leading", timeout: float = START) -> None:
         """Until `/readyz` answers 200 with `leading` or `standby`. Raises OperatorError."""
@@ -99,6 +105,14 @@ class OperatorProcess:
             return None
         finally:
             connection.close()
+
+    def wait_text(self, text: str, timeout: float = START) -> None:
+        """Until it has written this. Raises OperatorError."""
+        deadline = time.monotonic() + timeout
+        while text not in self.text():
+            if self.running.poll() is not None or time.monotonic() > deadline:
+                raise OperatorError(f"the operator never says {text!r}\n{self.tail()}")
+            time.sleep(0.02)
 
     def metric(self, name: str, **labels: str) -> float | None:
         """One sample of `/metrics`, without the prefix, or None while it is not there."""
