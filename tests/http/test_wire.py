@@ -244,7 +244,7 @@ async def answer_well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 async def test_a_private_authority_is_trusted_when_its_bundle_is_named() -> None:
     def secret(reference: SecretKeyRef) -> str:
-        return (TLS / "localhost.crt").read_text() if reference.key == "ca.crt" else API_KEY
+        return "# Autorité privée\n" + (TLS / "localhost.crt").read_text() if reference.key == "ca.crt" else API_KEY
 
     async with server(answer_well, tls=certified()) as url:
         source = open_source(declared(url, caBundleSecretRef={"name": "ca", "key": "ca.crt"}), secret, Lanes())
