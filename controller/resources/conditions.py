@@ -51,7 +51,6 @@ class Reason(StrEnum):
     SCHEMA_UNKNOWN = "SchemaUnknown", "The mail database has an unknown schema; nothing is written."
     MIGRATION_NEEDED = "MigrationNeeded", "The controller's own tables are missing or of another version: run migrate."
     INVALID_SPEC = "InvalidSpec", "The spec can't be used."
-    DATABASE_UNAVAILABLE = "DatabaseUnavailable", "The mail database does not answer."
 
     # Fresh, Drifted, RevocationsHeld
     FRESH = "Fresh", "The answers are young enough to decide on."
@@ -72,16 +71,6 @@ class Reason(StrEnum):
     PIVOT_CLOSED = "PivotClosed", "No siret opens the answers: no active subscription."
     SECRET_MISSING = "SecretMissing", "A Secret or a key that is referenced is missing or not readable."
     RATES_TOO_LOW = "RatesTooLow", "The permitted rate can't meet the intervals; see estimatedRound."
-
-
-class EventReason(StrEnum):
-    """Reasons of Kubernetes Events, posted on transitions only."""
-
-    GRANTED = "Granted"
-    REVOKED = "Revoked"
-    READY_CHANGED = "ReadyChanged"
-    REVOCATIONS_HELD = "RevocationsHeld"
-    STALLED = "Stalled"
 
 
 @dataclass(frozen=True, slots=True)

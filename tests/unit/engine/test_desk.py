@@ -1,5 +1,7 @@
 """Whom a source asks next, and when a wave is ripe; with a clock of its own."""
 
+from typing import Any
+
 import pytest
 
 from controller.engine.desk import CIRCUIT_PAUSE, Desk, Phase, jittered
@@ -29,7 +31,7 @@ def people(*names: str, active: bool = True) -> dict[UserId, User]:
 class Office:
     """A desk with its clock, and somebody who asks."""
 
-    def __init__(self, *names: str, holders: tuple[str, ...] = (), **spec: object) -> None:
+    def __init__(self, *names: str, holders: tuple[str, ...] = (), **spec: Any) -> None:
         item = source(**spec)
         self.now = 1000.0
         self.desk = Desk(item.key, item.spec, self.now)
@@ -40,6 +42,10 @@ class Office:
     def look(self) -> None:
         """Tell the desk what there is."""
         self.desk.update(self.users, self.holders, [X])
+
+    def at(self, phase: Phase) -> bool:
+        """Whether the wave is there."""
+        return self.desk.phase is phase
 
     def next(self) -> str | None:
         """Whom to ask now."""
@@ -66,9 +72,9 @@ class Office:
 
     def finish(self) -> None:
         """Confirm nothing, judge, end the wave."""
-        assert self.desk.phase is Phase.ASKED
+        assert self.at(Phase.ASKED)
         self.desk.confirm((), self.now)
-        assert self.desk.phase is Phase.JUDGING
+        assert self.at(Phase.JUDGING)
         self.desk.finish()
 
 
@@ -101,9 +107,9 @@ def test_a_wave_is_not_ripe_while_one_holder_has_not_answered() -> None:
     first, second = office.next(), office.next()
     assert {first, second} == {"a", "b"}
     office.reply("a")
-    assert office.desk.phase is Phase.ASKING
+    assert office.at(Phase.ASKING)
     office.reply("b")
-    assert office.desk.phase is Phase.ASKED
+    assert office.at(Phase.ASKED)
 
 
 def test_suspects_are_asked_once_more_after_the_confirmation_time() -> None:
@@ -172,7 +178,7 @@ def test_a_user_who_becomes_inactive_does_not_block_the_wave() -> None:
     office.users |= people("b", active=False)
     office.look()
     office.ask_all()
-    assert office.desk.phase is Phase.ASKED
+    assert office.at(Phase.ASKED)
 
 
 def test_a_failed_ask_waits_for_an_interval() -> None:
@@ -188,7 +194,8 @@ def test_a_failed_ask_waits_for_an_interval() -> None:
 def test_a_wave_of_which_more_than_half_failed_is_not_complete() -> None:
     office = Office("a", "b", "c", holders=("a", "b", "c"))
     office.tick()
-    for name, verdict in zip(("a", "b", "c"), (NOTHING, DOWN, DOWN), strict=True):
+    verdicts: list[Verdict] = [NOTHING, DOWN, DOWN]
+    for name, verdict in zip(("a", "b", "c"), verdicts, strict=True):
         assert office.next() == name
         office.reply(name, verdict)
     office.finish()
@@ -198,7 +205,8 @@ def test_a_wave_of_which_more_than_half_failed_is_not_complete() -> None:
 def test_half_failed_is_complete() -> None:
     office = Office("a", "b", holders=("a", "b"))
     office.tick()
-    for name, verdict in zip(("a", "b"), (NOTHING, DOWN), strict=True):
+    verdicts: list[Verdict] = [NOTHING, DOWN]
+    for name, verdict in zip(("a", "b"), verdicts, strict=True):
         assert office.next() == name
         office.reply(name, verdict)
     office.finish()
@@ -215,9 +223,9 @@ def test_a_refused_key_stops_the_wave_until_the_next_interval() -> None:
     assert office.next() == "a"
     office.desk.refuse(AnswerReason.UNAUTHENTICATED, office.now)
     assert office.next() is None
-    assert office.desk.phase is Phase.ASKED
+    assert office.at(Phase.ASKED)
     office.desk.confirm([UserId("a")], office.now)
-    assert office.desk.phase is Phase.JUDGING, "nobody can be asked again"
+    assert office.at(Phase.JUDGING), "nobody can be asked again"
     assert not office.desk.complete
     office.desk.finish()
     office.tick(CIRCUIT_PAUSE)
@@ -283,7 +291,7 @@ def test_asks_that_came_to_nothing_are_made_again() -> None:
     assert (office.next(), office.next()) == ("a", "b")
     office.desk.recall()
     assert office.ask_all() == ["a", "b"]
-    assert office.desk.phase is Phase.ASKED
+    assert office.at(Phase.ASKED)
 
 
 def test_everybody_is_gathered_once_all_were_asked() -> None:
@@ -300,7 +308,7 @@ def test_a_source_without_users_is_gathered_by_its_first_wave() -> None:
     office = Office()
     office.tick()
     assert office.desk.gathered
-    assert office.desk.phase is Phase.ASKED
+    assert office.at(Phase.ASKED)
 
 
 def test_a_source_that_gets_its_first_users_has_gathered_nothing() -> None:
