@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+import structlog
 import typer
 
 from controller.cli.check import check
@@ -21,6 +22,8 @@ from controller.cli.wording import PROGRAM
 from controller.errors import ControllerError
 from controller.observability.logging import configure_logging
 
+log = structlog.get_logger(__name__)
+
 app = typer.Typer(
     name=PROGRAM,
     help="Keeps the administrators of mail domains equal to what DeployCenter says.",
@@ -36,7 +39,13 @@ for command in (run, plan, apply, validate, explain, export, status, journal, mi
 def main() -> None:
     """Run the command of `sys.argv` and exit with its code."""
     configure_logging("text", "WARNING")
-    sys.exit(execute(sys.argv[1:]))
+    try:
+        code = execute(sys.argv[1:])
+    except Exception:
+        # An error of ours. Only the log masks what its text may hold.
+        log.exception("ended")
+        code = 1
+    sys.exit(code)
 
 
 def execute(arguments: Sequence[str]) -> int:

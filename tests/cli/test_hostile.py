@@ -68,6 +68,11 @@ def test_all_problems_of_all_files_come_at_once(files: Path, run: Run) -> None:
     assert all(line.startswith("error: ") for line in ran.err.splitlines())
 
 
+@pytest.mark.parametrize("verb", ["validate", "plan", "apply"])
+def test_one_bad_file_beside_good_ones_refuses_the_run(verb: str, files: Path, run: Run) -> None:
+    refused(run(verb, "-f", "good.yaml", "-f", "missing.yaml"), 6, "missing.yaml: does not exist")
+
+
 def test_an_unreadable_file_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "open", _denied)  # root, as in containers, may read any file
     refused(run("validate", "-f", "good.yaml"), 6, "good.yaml: is not readable")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from controller.cli import main
 from controller.observability.logging import configure_logging, mask_emails
 
 
@@ -67,6 +68,21 @@ def test_bodies_and_parameters_are_not_logged_below_warning(name: str, capsys: p
     logging.getLogger(name).debug("body: {'spec': ...}")
     logging.getLogger(name).info("[('a', 1)]")
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_error_of_ours_is_masked_and_exit_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_arguments: object) -> int:
+        raise KeyError("jeanne.martin@commune.example")
+
+    monkeypatch.setattr(main, "execute", fail)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (1, "")
+    assert "KeyError" in err
+    assert "jeanne" not in err
 
 
 @pytest.mark.parametrize(
