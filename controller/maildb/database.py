@@ -50,6 +50,7 @@ class MailDatabase:
         self._writer = Writer(self.owner, self.holder)
         self._application: Application | None = None
         self._migrated = False
+        self._leased: int | None = None
 
     # --- what is there ---
 
@@ -105,25 +106,31 @@ class MailDatabase:
     # --- who may write ---
 
     def acquire(self) -> int | None:
-        """Take the lease, or keep it: the epoch, or None while somebody else has it. Raises `MigrationNeeded`."""
+        """Take the lease, or keep it: the epoch, or None while somebody else has it. Raises `MigrationNeeded`.
+
+        While a write holds the row the lease can't pass to anybody, and the write gives its time back: whoever had it
+        at the last look still has it.
+        """
         with suppress(Locked), self._writing() as connection:
             self._require_version(connection)
-            return fence.acquire(connection, own_tables(connection.dialect.name), self._writer)
-        return None
+            self._leased = fence.acquire(connection, own_tables(connection.dialect.name), self._writer)
+        return self._leased
 
     def renew(self, epoch: int) -> int | None:
         """Extend the lease: the epoch now, which a command may have raised, or None when the lease is lost.
 
-        While a write holds the row it can't be lost, and the write gives its time back: the epoch stays.
+        While a write holds the row the epoch stays, as with `acquire`.
         """
         with suppress(Locked), self._writing() as connection:
-            return fence.renew(connection, own_tables(connection.dialect.name), self._writer, epoch)
+            self._leased = fence.renew(connection, own_tables(connection.dialect.name), self._writer, epoch)
+            return self._leased
         return epoch
 
     def release(self, epoch: int) -> None:
         """Give the lease back."""
         with self._writing() as connection:
             fence.release(connection, own_tables(connection.dialect.name), self._writer, epoch)
+        self._leased = None
 
     @contextmanager
     def seized(self, wait: timedelta = timedelta(seconds=30)) -> Iterator[int]:

@@ -253,6 +253,7 @@ def test_a_lease_whose_row_is_locked_by_a_write_is_not_lost(
     with opened(world.url) as other, world.session() as session:
         session.exec_driver_sql(f"UPDATE {table(world)} SET epoch = epoch")
         assert database.renew(epoch) == epoch
+        assert database.acquire() == epoch
         assert other.acquire() is None
         with pytest.raises(LeaseHeld):
             other.seize(NO_TIME)
