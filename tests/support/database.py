@@ -4,6 +4,7 @@ PostgreSQL comes from `MDC_TEST_DATABASE_URL`, or from a package, started once a
 its own, cloned from a template. A conftest takes the fixtures by importing them from here.
 """
 
+import atexit
 import contextlib
 import itertools
 import json
@@ -265,13 +266,20 @@ def plain(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def scratch(prefix: str) -> Path:
+    """A folder that goes with this process; whoever uses it until the end registers after it."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @cache
 def postgresql_server() -> str:
     """The URL of a PostgreSQL superuser; the server lives as long as this process unless it was given."""
     given = os.environ.get("MDC_TEST_DATABASE_URL")
     if given:
         return given
-    folder = Path(tempfile.mkdtemp(prefix="mdc-pg-"))
+    folder = scratch("mdc-pg-")
     runtime = folder / "run"
     runtime.mkdir(mode=0o700)
     # The package looks for its runtime folder while it is imported, and warns where there is none.
@@ -294,7 +302,7 @@ def postgresql_server() -> str:
 def template(dialect: str, *, migrated: bool) -> str:
     """A database with the application's tables, and with ours when `migrated`: its path, or its name on the server."""
     if dialect == "sqlite":
-        path = Path(tempfile.mkdtemp(prefix="mdc-sqlite-")) / "template.sqlite3"
+        path = scratch("mdc-sqlite-") / "template.sqlite3"
         sqlite3.connect(path).close()
         fill(f"sqlite:///{path}", migrated=migrated)
         return str(path)
