@@ -115,7 +115,7 @@ class Loop:
         """Something is away or unknown: say so, and wait longer each time, with full jitter."""
         self._failures += 1
         self._metrics.passed("failed", 0.0)
-        log.warning("turn_failed", error=type(error).__name__, message=str(error), failures=self._failures)
+        log.warning("turn_failed", error=type(error).__name__, detail=str(error), failures=self._failures)
         if stalls is not None and self._reign is not None:
             with suppress(ControllerError):
                 await self._reign.stall(stalls)

@@ -31,7 +31,7 @@ from controller.engine.triggers import ApprovalDesk, Pokes, Target
 from controller.engine.world import Kind, World
 from controller.entitlements.source import Reply, Source
 from controller.entitlements.sweep import sweep
-from controller.errors import PlanOutdated
+from controller.errors import ControllerError, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
 from controller.observability.metrics import Metrics
@@ -211,6 +211,7 @@ class Reign:
         for key in self.desks.keys() - {item.key for item in honoured}:
             await self._stop_asking(key)
             del self.desks[key]
+            self.around.metrics.forget(key)
         for item in honoured:
             desk = self.desks.setdefault(item.key, Desk(item.key, item.spec, now))
             asking = self._asking.get(item.key)
@@ -253,7 +254,7 @@ class Reign:
 
         def receive(subject: Subject, reply: Reply) -> None:
             now = self.around.clock()
-            self.around.metrics.answered(desk.key, type(reply.verdict).__name__)
+            self.around.metrics.answered(desk.key, type(reply.verdict).__name__, reply.requests)
             before = desk.phase
             matters = desk.receive(subject, reply, now)
             if isinstance(reply.verdict, Unavailable) and reply.verdict.reason in REFUSALS and desk.refusal is None:
@@ -292,7 +293,11 @@ class Reign:
             return
         for desk in decision.judged:
             self._end_wave(desk)
-        await self._report(decision, sight, wrote=wrote)
+        try:
+            await self._report(decision, sight, wrote=wrote)
+        except ControllerError:
+            self._news = True
+            raise
         seconds = self.around.clock() - started
         self._next_pass = self.around.clock() + BREATHER * seconds
         self.around.metrics.passed("wrote" if wrote else "quiet", seconds)
@@ -464,6 +469,7 @@ class _Sight:
 def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
     """Set the gauges after a pass."""
     oldest = min((case.opened_at for case in snapshot.cases), default=snapshot.taken_at)
+    since = min((hold.since for hold in decided.holds), default=snapshot.taken_at)
     metrics.gauges(
         leading=True,
         epoch=snapshot.epoch,
@@ -472,4 +478,5 @@ def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
         held=sum(len(domain.held) for domain in decided.domains),
         pending=sum(domain.difference.pending for domain in decided.domains),
         holds=len(decided.holds),
+        oldest_hold_seconds=(snapshot.taken_at - since).total_seconds(),
     )

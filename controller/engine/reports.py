@@ -132,7 +132,10 @@ def _too_slow(source: EntitlementSource, estimate: Round) -> bool:
 
 
 async def publish(world: World, reports: Sequence[Report]) -> list[Report]:
-    """Patch the statuses that differ, and post Events for transitions of Ready. Returns what was written."""
+    """Patch the statuses that differ, and post Events for transitions of Ready. Returns what was written.
+
+    Raises `ClusterUnavailable` or `NotAuthorized` at the first patch that fails so.
+    """
     written: list[Report] = []
     changed = [report for report in reports if report.differs]
 
@@ -144,9 +147,12 @@ async def publish(world: World, reports: Sequence[Report]) -> list[Report]:
                 await world.post_event(report.kind, report.key, report.uid, **event)
 
     for start in range(0, len(changed), AT_ONCE):
-        async with asyncio.TaskGroup() as group:
-            for report in changed[start : start + AT_ONCE]:
-                group.create_task(send(report))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for report in changed[start : start + AT_ONCE]:
+                    group.create_task(send(report))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
     return written
 
 
