@@ -75,7 +75,7 @@ def database_url(settings: Settings, given: str | None = None) -> Callable[[], s
         return lambda: known
     file = settings.database_url_file
     if file is None:
-        remedy = "set MDC_DATABASE_URL or MDC_DATABASE_URL_FILE"
+        remedy = "give --database-url, MDC_DATABASE_URL or MDC_DATABASE_URL_FILE"
         raise InvalidInput(Problem("environment", "MDC_DATABASE_URL", "names no mail database", remedy))
     if not file.is_file():
         raise InvalidInput(Problem("environment", "MDC_DATABASE_URL_FILE", "names no file", "name a file with the URL"))

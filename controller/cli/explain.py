@@ -8,7 +8,7 @@ import typer
 
 from controller.cli import exits
 from controller.cli.console import emit
-from controller.cli.options import DatabaseUrl, Files, HoldersOnly, PlainFormat, PlainOutput, SecretsDir, ShowPii
+from controller.cli.options import DatabaseUrl, Files, PlainFormat, PlainOutput, SecretsDir, ShowPii
 from controller.cli.options import read_domain as domain_of
 from controller.cli.reconcile import reconcile
 from controller.cli.wire import Part, dump
@@ -31,16 +31,15 @@ def explain(
     secrets_dir: SecretsDir = None,
     database_url: DatabaseUrl = None,
     output: PlainFormat = PlainOutput.TEXT,
-    holders_only: HoldersOnly = False,
     show_pii: ShowPii = False,
 ) -> None:
     """Say why somebody administers a domain or does not: what is declared, what is there, what each source says.
 
-    It plans as `plan` does and writes nothing. With --holders-only a user who holds nothing is not asked about.
+    Nobody else is asked about, nothing is judged and nothing written: what no source names any more is a suspect.
     Exit codes: 0, 6 invalid input, 7 a source or the database is unavailable.
     """
     command = Command(tuple(file), secrets_dir)
-    outcome = reconcile(command, database_url, holders_only=holders_only, write=False)
+    outcome = reconcile(command, database_url, only=_meant(user), write=False)
     email = _email(user, outcome.question.snapshot)
     explanation = explain_access(outcome.question, outcome.plan, email, domain)
     if output is PlainOutput.JSON:
@@ -50,14 +49,21 @@ def explain(
     raise typer.Exit(exits.Exit.UNAVAILABLE if exits.sources_failed(outcome) else exits.Exit.DONE)
 
 
+def _meant(user: str) -> str:
+    """The e-mail, or the id of a user as the database has it."""
+    if "@" in user:
+        return user
+    try:
+        return str(UUID(user))
+    except ValueError:
+        raise typer.BadParameter("write an e-mail, or the id of a user", param_hint="USER") from None
+
+
 def _email(user: str, snapshot: Snapshot) -> Email:
     """The e-mail that is meant: itself, or that of a user who is given by id as a plan shows it."""
     if "@" in user:
         return Email(user)
-    try:
-        row = snapshot.users.get(UserId(str(UUID(user))))
-    except ValueError:
-        raise typer.BadParameter("write an e-mail, or the id of a user", param_hint="USER") from None
+    row = snapshot.users.get(UserId(_meant(user)))
     if row is None or row.email is None:
         found = "is no user" if row is None else "is a user without an e-mail: nobody can be asked about them"
         raise InvalidInput(Problem("command line", "USER", found, "name a user of the mail database"))

@@ -92,13 +92,14 @@ def reconcile(
     as_if: Mode | None = None,
     confirm_after: timedelta | None = None,
     holders_only: bool = False,
+    only: str | None = None,
     write: bool,
 ) -> "Outcome":
     """Read the files, run one pass, and say on stderr what people should know about it."""
     declared = read_declarations(command.files)
     from controller.engine.once import Options, apply_once, plan_once  # noqa: PLC0415  # slow, and bad files are quick
 
-    options = Options(frozenset(approve), as_if, confirm_after, holders_only)
+    options = Options(frozenset(approve), as_if, confirm_after, holders_only, only)
     secrets = FileSecrets(declared.secrets, Path(command.secrets_dir) if command.secrets_dir is not None else None)
     run = apply_once if write else plan_once
     with open_database(database_url) as database, sweeping() as progress:

