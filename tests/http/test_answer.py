@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from controller.entitlements.answer import MAX_BODY, MAX_DEPTH, MAX_NAME, MAX_NAMES, Received, read_answer
@@ -260,12 +260,17 @@ documents = st.fixed_dictionaries(
 )
 
 
+at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no counterexample."""
+
+
 def cut_or_changed(document: Any, at: int, byte: bytes) -> bytes:
     body = json.dumps(document).encode()
     at %= len(body) + 1
     return body[:at] + byte + (body[at + 1 :] if byte else b"")
 
 
+@at_leisure
 @given(body=st.binary() | st.builds(cut_or_changed, documents, st.integers(0, 400), st.binary(max_size=1)))
 @example(body=GOOD)
 @example(body=b'{"entitlements": {"can_admin_maildomains": ["d1.example", null]}}')
@@ -278,6 +283,7 @@ def test_only_a_body_that_holds_the_list_is_entitled(body: bytes) -> None:
         assert None not in verdict.domains
 
 
+@at_leisure
 @given(document=documents)
 def test_a_valid_document_is_read_as_it_says(document: Any) -> None:
     verdict = received(json.dumps(document, allow_nan=True)).verdict
@@ -287,6 +293,7 @@ def test_a_valid_document_is_read_as_it_says(document: Any) -> None:
     assert isinstance(said, list) or not isinstance(verdict, Entitled | Partial)
 
 
+@at_leisure
 @given(status=st.integers(100, 599).filter(lambda status: not 200 <= status < 300), body=st.binary())
 def test_no_status_but_2xx_is_ever_a_list(status: int, body: bytes) -> None:
     assert isinstance(received(body, status=status).verdict, Unknown | Unavailable)

@@ -8,7 +8,7 @@ from typing import Literal
 import httpx
 import pytest
 import respx
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.entitlements.breaker import OPEN_AT_MOST, OPEN_FOR, OPENS_AFTER
@@ -57,7 +57,7 @@ def most_within(times: Sequence[float], window: float) -> int:
     return max(sum(start <= time <= start + window for time in times) for start in times)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no counterexample
 @given(
     rate=st.integers(1, 60),
     concurrency=st.integers(1, 10),
@@ -269,6 +269,26 @@ async def test_one_probe_that_succeeds_closes_it_for_everybody_who_waited() -> N
         assert not any(other.done() for other in others)
         turn.answered()
     assert all(await time.run(asyncio.gather(*others)))
+
+
+async def test_those_who_waited_for_a_probe_keep_to_the_rate_after_it() -> None:
+    time = VirtualTime(chance=lambda: 0.0)
+    one = lane(time, rate=8, concurrency=8)
+    await time.run(fail(one, OPENS_AFTER))
+    await time.run(time.sleep(OPEN_FOR))
+    calls: list[float] = []
+
+    async def arrive(number: int) -> None:
+        async with one.turn(UserId(str(number))) as turn:
+            calls.append(time.now)
+            if len(calls) == 1:
+                await time.sleep(5)
+            turn.answered()
+
+    one.bucket.pause(0.5)
+    await time.run(asyncio.gather(*(arrive(number) for number in range(40))))
+    assert most_within(calls, 0) <= 8
+    assert most_within(calls, 1) <= 16
 
 
 async def test_a_probe_that_fails_keeps_it_open_for_longer_up_to_a_limit() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.entitlements.deploycenter import DeployCenterSource
 from controller.entitlements.opening import open_source
 from controller.entitlements.pacing import Lanes
 from controller.entitlements.sweep import sweep
@@ -188,6 +189,8 @@ async def test_cookies_are_not_kept(double: Double, url: str) -> None:
     async with opened(url) as source:
         await source.ask(subject())
         await source.ask(subject())
+        assert isinstance(source, DeployCenterSource)
+        assert not source._client.cookies
     assert double.requests == 2
     assert "Cookie" not in double.last_headers
 
