@@ -67,7 +67,7 @@ class Voice:
     def fresh(self, user: UserId) -> Answer | None:
         """The answer about this user that may be decided on: young, and about the e-mail that they have now."""
         answer = self.state.answers.get(user)
-        return answer if answer is not None and self._counts(answer) else None
+        return answer if answer is not None and self.counts(answer) else None
 
     def denies(self, user: UserId, domain: DomainName) -> Answer | None:
         """The fresh `Entitled` answer that does not name the domain: the only thing that can revoke (invariant 1)."""
@@ -86,7 +86,8 @@ class Voice:
             (answer := self.fresh(user)) is None or not isinstance(answer.verdict, Entitled | Partial) for user in users
         )
 
-    def _counts(self, answer: Answer) -> bool:
+    def counts(self, answer: Answer) -> bool:
+        """Whether an answer may be decided on."""
         if self.now - answer.at > self.stale_after or self.state.spec.suspend:
             return False
         user = self.users.get(answer.user)
@@ -105,8 +106,9 @@ def listen(
     names: dict[DomainName, list[UserId]] = defaultdict(list)
     voice = Voice(state, users, now, stale_after, after.total_seconds(), {}, _promises(state.spec))
     for answer in state.answers.values():
-        if isinstance(answer.verdict, Entitled | Partial) and answer.verdict.domains and voice.fresh(answer.user):
-            for domain in answer.verdict.domains:
+        verdict = answer.verdict
+        if isinstance(verdict, Entitled | Partial) and verdict.domains and voice.counts(answer):
+            for domain in verdict.domains:
                 names[domain].append(answer.user)
     return replace(voice, names={domain: tuple(found) for domain, found in names.items()})
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -84,7 +85,7 @@ class Metadata(Declared):
     annotations: Annotated[Mapping[str, str], Field(repr=False)] = {}
     """As they are. Never printed: kubectl's last-applied-configuration repeats the whole spec, e-mails included."""
 
-    @property
+    @cached_property
     def key(self) -> ResourceKey:
         """Namespace and name."""
         return ResourceKey(self.namespace, self.name)

@@ -75,7 +75,10 @@ class Email:
     @property
     def key(self) -> str:
         """The form in which two addresses are compared: A-Z folded, the domain part in its canonical form."""
-        local, at, host = self._text.strip().rpartition("@")
+        text = self._text.strip()
+        if text.isascii():
+            return text.lower()
+        local, at, host = text.rpartition("@")
         return fold(local) + at + (canonical_domain(host) or fold(host))
 
     def __str__(self) -> str:
