@@ -27,7 +27,7 @@ class Breaker:
 
     @property
     def failing(self) -> int:
-        """Different users whose asks failed since the last good answer."""
+        """Different users whose asks failed since the last good answer, counted up to `OPENS_AFTER`."""
         return len(self._failing)
 
     @property
@@ -59,7 +59,8 @@ class Breaker:
 
     def fail(self, user: UserId, *, probe: bool) -> None:
         """Note that an ask about this user failed. Failures of calls from before it opened do not keep it open."""
-        self._failing.add(user)
+        if len(self._failing) < OPENS_AFTER:
+            self._failing.add(user)
         if probe or (self.closed and len(self._failing) >= OPENS_AFTER):
             self._open()
 

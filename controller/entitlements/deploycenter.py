@@ -94,6 +94,7 @@ class DeployCenterSource:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             verify=True if tls is None else tls,
             follow_redirects=False,
+            event_hooks={"response": [_drop_location]},
             timeout=None,  # noqa: S113  # one deadline for the whole request, see `_fetch`
             limits=httpx.Limits(
                 max_connections=spec.concurrency,
@@ -219,6 +220,11 @@ class DeployCenterSource:
             content_encoding=response.headers.get("content-encoding", ""),
             retry_after=response.headers.get("retry-after"),
         )
+
+
+async def _drop_location(response: httpx.Response) -> None:
+    """Hide where a redirect leads: httpx parses it even when it does not follow, and raises on what is no address."""
+    response.headers.pop("location", None)
 
 
 def silence_addresses() -> None:

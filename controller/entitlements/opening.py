@@ -24,7 +24,7 @@ def open_source(source: EntitlementSource, secret: Secret, lanes: Lanes) -> Sour
     """Open what a resource declares; nothing is asked yet. Sources of one address and key share a lane.
 
     Raises `SecretMissing` when a Secret is not there or holds no usable key or certificate, and `InvalidInput` when
-    the environment names a proxy that can't be used.
+    the URL is none or the environment names a proxy that can't be used.
     """
     provider = source.spec.provider
     if provider.static is not None:
@@ -51,6 +51,7 @@ def _references(source: EntitlementSource) -> Iterator[SecretKeyRef]:
 
 
 def _open_deploy_center(key: ResourceKey, spec: DeployCenter, secret: Secret, lanes: Lanes) -> Source:
+    _check_url(key, spec.url)
     api_key = _read_api_key(key, spec.api_key_secret_ref, secret)
     tls = _trust(key, spec.ca_bundle_secret_ref, secret) if spec.ca_bundle_secret_ref is not None else None
     pace = Pace(spec.requests_per_second, spec.concurrency)
@@ -59,14 +60,21 @@ def _open_deploy_center(key: ResourceKey, spec: DeployCenter, secret: Secret, la
         return DeployCenterSource(key, spec, api_key=api_key, tls=tls, lane=lane, pace=pace)
     except (httpx.InvalidURL, ValueError, ImportError):
         lane.leave(pace)
-        raise InvalidInput(
-            Problem(
-                "environment",
-                "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
-                "a proxy that can't be used",
-                "write http://HOST:PORT or https://HOST:PORT",
-            )
-        ) from None
+        variables = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY"
+        remedy = "write http://HOST:PORT or https://HOST:PORT"
+        raise InvalidInput(Problem("environment", variables, "a proxy that can't be used", remedy)) from None
+
+
+def _check_url(key: ResourceKey, url: str) -> None:
+    """Ask the library that will use it: what a pattern lets through may still be no address."""
+    try:
+        usable = (httpx.URL(url).port or 1) <= 65535
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:
+        place = f"EntitlementSource {key}"
+        remedy = "write https://HOST/PATH, with a port from 1 to 65535 if any"
+        raise InvalidInput(Problem(place, "spec.provider.deployCenter.url", "an address that is none", remedy))
 
 
 def _read_api_key(key: ResourceKey, reference: SecretKeyRef, secret: Secret) -> str:

@@ -111,6 +111,14 @@ def test_a_proxy_that_cannot_be_used_is_the_environments_fault(proxy: str, monke
         open_source(declared(URL), secret(), Lanes())
 
 
+@pytest.mark.parametrize("url", ["https://[::1/", "https://dc.example:99999999/", "https://dc.example:port/"])
+def test_an_address_that_is_none_is_said_with_its_field(url: str) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"^EntitlementSource default/deploycenter: spec\.provider\.deployCenter\.url"
+    ):
+        open_source(declared(url), secret(), Lanes())
+
+
 # --- fingerprints -------------------------------------------------------------------------------------------------
 
 

@@ -303,6 +303,17 @@ async def test_a_probe_that_fails_keeps_it_open_for_longer_up_to_a_limit() -> No
         expected = min(2 * expected, OPEN_AT_MOST)
 
 
+async def test_a_failure_that_lasts_for_weeks_is_like_any_other() -> None:
+    time = VirtualTime()
+    one = await opened_circuit(time)
+    for number in range(1100):
+        await time.run(time.sleep(OPEN_AT_MOST))
+        assert await time.run(call(one, "failed", f"w{number}"))
+    await time.run(time.sleep(OPEN_AT_MOST))
+    assert await time.run(call(one))
+    assert await time.run(call(one))
+
+
 async def test_others_who_wait_for_a_probe_that_fails_are_refused() -> None:
     time = VirtualTime()
     one = await opened_circuit(time)

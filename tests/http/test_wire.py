@@ -179,6 +179,30 @@ async def test_a_redirect_is_not_followed_and_the_key_stays_here(double: Double,
     assert target.requests == 0
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Location: http://[::1",
+        b"Location: http://a:99999999/",
+        b"Location: \xff\xfe",
+        b"Location: //",
+        b"Location: http:///x",
+        b"Location: mailto:x@y.example",
+        b"Location: http://xn--/",
+        b"Location: ",
+        b"Set-Cookie: \xff=; Domain=.; Expires=never",
+        b"Location: http://a/" + b"x" * 70_000,
+    ],
+)
+async def test_hostile_headers_are_unavailable(header: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await a_request(reader)
+        writer.write(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n" + header + b"\r\n\r\n")
+
+    async with server(talk) as url, opened(url) as source:
+        assert isinstance((await source.ask(subject())).verdict, Unavailable)
+
+
 async def test_the_missing_slash_is_a_redirect_too(url: str) -> None:
     async with opened(url.rstrip("/")) as source:
         assert (await source.ask(subject())).verdict == Unavailable(R.REDIRECT)
