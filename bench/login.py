@@ -68,6 +68,7 @@ def synchronise(answers: Mapping[str, frozenset[str]]) -> float:
             app_label = "bench"
             managed = False
             db_table = "messages_maildomainaccess"
+            unique_together = ("maildomain", "user")
 
     users = list(User.objects.filter(pk__in=list(answers)))
     started = time.perf_counter()
@@ -75,7 +76,9 @@ def synchronise(answers: Mapping[str, frozenset[str]]) -> float:
         wanted = {domain.pk: domain for domain in MailDomain.objects.filter(name__in=answers[str(user.pk)])}
         present = {access.maildomain_id: access for access in Access.objects.filter(user=user, role=1)}
         for key in wanted.keys() - present.keys():
-            Access.objects.create(user=user, maildomain=wanted[key], role=1)
+            access = Access(user=user, maildomain=wanted[key], role=1)
+            access.full_clean()  # the application validates each object before it is saved
+            access.save()
         for key in present.keys() - wanted.keys():
             present[key].delete()
     return time.perf_counter() - started
