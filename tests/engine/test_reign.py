@@ -142,6 +142,25 @@ async def test_a_mass_removal_that_arrives_slowly_is_held_as_surely(operating: O
     assert operating.world.status(Kind.SOURCE, "deploycenter")["hold"]["count"] >= 80
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_ten_thousand_domains_that_lose_their_administrators_slowly_are_held(
+    operating: Operating, world: MailWorld
+) -> None:
+    everybody = 10_000
+    world.population(everybody, everybody, everybody)
+    emails = [f"u{number}@d{number}.fr" for number in range(everybody)]
+    for number, email in enumerate(emails):
+        operating.source.says[email] = frozenset({f"d{number}.fr"})
+        operating.domain(f"d{number}.fr")
+    await operating.settle()
+    for start in range(0, 4_000, 1_000):
+        operating.source.says |= dict.fromkeys(emails[start : start + 1_000], frozenset())
+        await operating.wave()
+    assert len(world.rows_of("messages_maildomainaccess")) == everybody - 2_000
+    assert operating.world.status(Kind.SOURCE, "deploycenter")["hold"]["count"] == 2_000
+
+
 async def test_an_approval_by_annotation_executes_at_once(operating: Operating, world: MailWorld) -> None:
     await town(operating, world, 60)
     operating.source.says.clear()
