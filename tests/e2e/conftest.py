@@ -43,6 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if layer and reason:
         config.stash[skipped] = f"{reason}; {len(layer)} tests did not run"
     for item in layer:
+        # One API server a session, also where tests run side by side.
+        item.add_marker(pytest.mark.xdist_group("control-plane"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(START_AND_TEST))
         if reason:
