@@ -115,11 +115,14 @@ class Desk:
 
     # --- what the world looks like ---
 
-    def update(self, users: Mapping[UserId, User], holders: Collection[UserId], named: Collection[DomainName]) -> None:
+    def update(
+        self, users: Mapping[UserId, User], holders: Collection[UserId], named: Collection[DomainName], now: float
+    ) -> None:
         """Take over users and holders. Users without an answer for their present e-mail become urgent, holders first.
 
         `named` are the domains that are managed through this source. Users whom an answer names for one of them are
-        asked with every wave, so that what is reported about them never goes stale by itself.
+        asked with every wave, so that what is reported about them never goes stale by itself. Whom an answer names
+        that is too old to decide on is urgent: a domain that was declared just now does not wait for a wave.
         """
         wanted = set(named)
         present = {user for user, row in users.items() if askable(row)}
@@ -131,9 +134,10 @@ class Desk:
         self.book.forget_all_but(present)
         for user in self._urgent.keys() - present:
             del self._urgent[user]
-        unknown = [user for user in present if not self._knows(user) and user not in self._retry]
-        unknown.sort(key=lambda user: (user not in self._holders, user))
-        self._urgent |= dict.fromkeys(unknown)
+        stale_at = now - self.spec.stale_after.total_seconds()
+        urgent = {user for user in by_answer & present if self.book.answers[user].at < stale_at}
+        urgent |= {user for user in present if not self._knows(user) and user not in self._retry}
+        self._urgent |= dict.fromkeys(sorted(urgent, key=lambda user: (user not in self._holders, user)))
 
     def forgive(self) -> None:
         """The credential or the provider changed: ask again at once."""

@@ -182,10 +182,10 @@ class Reign:
         until = now + self._absences.next_change(now)
         sight = _Sight(pulse, snapshot, standings, directory(snapshot, standings), holders(standings, snapshot), until)
         self._sight, self._outdated, self._news = sight, False, True
-        self._brief(sight)
+        self._brief(sight, now)
         return sight
 
-    def _brief(self, sight: "_Sight") -> None:
+    def _brief(self, sight: "_Sight", now: float) -> None:
         """Tell the desks whom there is to ask, and see what people want by annotations."""
         named: dict[ResourceKey, set[DomainName]] = defaultdict(set)
         for standing in sight.standings:
@@ -194,7 +194,7 @@ class Reign:
         for key, desk in self.desks.items():
             desk.spec = self.listing.sources[key].spec
             users = sight.snapshot.users if key in named else {}
-            desk.update(users, sight.held_by.get(key, frozenset()), named[key])
+            desk.update(users, sight.held_by.get(key, frozenset()), named[key], now)
         self._pokes.see_sources(self.listing.sources.values(), self._told, self.desks)
         self._pokes.see_domains(sight.standings, self._told, self.desks)
         approvals = self._approvals.collect(sight.standings, self.listing.sources.values())

@@ -37,11 +37,12 @@ class Office:
         self.desk = Desk(item.key, item.spec, self.now)
         self.users = people(*names)
         self.holders = frozenset(UserId(name) for name in holders)
+        self.managed = [X]
         self.look()
 
     def look(self) -> None:
         """Tell the desk what there is."""
-        self.desk.update(self.users, self.holders, [X])
+        self.desk.update(self.users, self.holders, self.managed, self.now)
 
     def at(self, phase: Phase) -> bool:
         """Whether the wave is there."""
@@ -134,6 +135,20 @@ def test_users_whom_an_answer_names_are_asked_with_every_wave() -> None:
     office.look()
     office.tick(office.desk.interval)
     assert office.ask_all() == ["a", "b"]
+
+
+@pytest.mark.parametrize(("age", "urgent"), [(1799.0, []), (1801.0, ["anna"])])
+def test_whom_an_old_answer_names_for_a_new_domain_is_urgent(age: float, urgent: list[str]) -> None:
+    office = Office("anna", "bert")
+    office.managed = []
+    office.look()
+    office.reply("anna", Entitled(frozenset({X})))
+    office.reply("bert")
+    office.ask_all()
+    office.now += age
+    office.managed = [X]
+    office.look()
+    assert office.ask_all() == urgent
 
 
 def test_a_new_user_is_urgent() -> None:
