@@ -5,6 +5,8 @@ import io
 import json
 import os
 import shlex
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -115,6 +117,8 @@ def _be(environment: Mapping[str, str]) -> None:
 def _how_to_go_on(place: Folder) -> Iterator[str]:
     yield "\n[bold green]The story came true.[/bold green] To go on:\n"
     yield f"  cd {shlex.quote(str(place.path))} && export {_setting()}"
+    if shutil.which(PROGRAM) is None:
+        yield f'  export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'
     commands = (
         ("sandbox --serve . &", "DeployCenter again, until `kill %1`"),
         (f"plan -f {MANIFESTS}", f"after any edit of deploycenter.json or {MANIFESTS}/"),

@@ -44,6 +44,18 @@ def test_the_story_comes_true_and_can_be_gone_on_with(run: Run, tmp_path: Path) 
         served.communicate(timeout=20)
 
 
+def test_what_the_story_says_to_go_on_with_runs_as_it_is_pasted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stories.Story, "tell", lambda _: None)
+    monkeypatch.setenv("PATH", os.defpath)
+    ran = run("sandbox", "--folder", "world")
+    assert ran.code == 0, ran.err
+    setting_up = [line for line in ran.out.splitlines() if line.startswith(("  cd ", "  export "))]
+    pasted = "\n".join([*setting_up, f"{PROGRAM} migrate", f"{PROGRAM} status"])
+    subprocess.run(["sh", "-euc", pasted], cwd=tmp_path, env={"PATH": os.defpath}, check=True, timeout=50)
+
+
 def test_a_promise_that_is_not_kept_ends_the_story(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(stories, "seats", lambda _: frozenset())
     ran = run("sandbox", "--folder", "world")
