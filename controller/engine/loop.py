@@ -12,7 +12,9 @@ from typing import Any
 import structlog
 
 from controller.engine.reign import Reign, Surroundings
+from controller.engine.roster import Roster
 from controller.engine.world import World
+from controller.entitlements.pacing import Lanes
 from controller.errors import ControllerError, MigrationNeeded, SchemaUnknown
 from controller.maildb.database import MailDatabase
 from controller.observability.metrics import Metrics
@@ -58,6 +60,8 @@ class Loop:
         self._clock = clock
         self._wake = asyncio.Event()
         self._around = Surroundings(database, world, source_namespaces, metrics, clock, _utc, self._wake.set)
+        self._lanes = Lanes()
+        # What is known of the services outlives a lease.
         self._reign: Reign | None = None
         self._epoch: int | None = None
         # The epoch of our lease as far as we know; the write itself checks it (invariant 9).
@@ -99,7 +103,7 @@ class Loop:
                 await self._abdicate()
                 return TURN
             if self._reign is None:
-                self._reign = Reign(self._around)
+                self._reign = Reign(self._around, Roster(self._lanes))
                 log.info("leading", epoch=self._epoch)
             await self._reign.turn()
         except (SchemaUnknown, MigrationNeeded) as error:

@@ -16,6 +16,7 @@ import httpx
 
 from controller.entitlements.answer import MAX_BODY, Received, read_answer
 from controller.entitlements.pacing import CircuitOpen, Lane, Pace, Turn, parse_retry_after
+from controller.entitlements.posting import NO_USAGE, Posting
 from controller.entitlements.source import Reply
 from controller.planning.facts import AnswerReason, Entitled, Partial, Subject, Unavailable, Unknown, UserId
 from controller.resources.names import Email, ResourceKey
@@ -68,19 +69,28 @@ class _Wire:
 
 
 class DeployCenterSource:
-    """One DeployCenter, asked by GET with keep-alive, at the pace of its lane.
+    """One DeployCenter, asked with keep-alive at the pace of its lane; by POST where it answers that, else by GET.
 
     The key travels in `X-Service-Auth` alone: no `Authorization`, no cookies, no redirects. Proxies come from the
-    environment. `tls` is None for the usual certificate authorities.
+    environment. `tls` is None for the usual certificate authorities, `posting` where only GET is wanted.
     """
 
     def __init__(
-        self, key: ResourceKey, spec: DeployCenter, *, api_key: str, tls: ssl.SSLContext | None, lane: Lane, pace: Pace
+        self,
+        key: ResourceKey,
+        spec: DeployCenter,
+        *,
+        api_key: str,
+        tls: ssl.SSLContext | None,
+        lane: Lane,
+        pace: Pace,
+        posting: Posting | None,
     ) -> None:
         self.key = key
         self._spec = spec
         self._lane = lane
         self._pace = pace
+        self._posting = posting
         self._timeout = spec.timeout.total_seconds()
         silence_addresses()
         self._headers = {
@@ -146,13 +156,13 @@ class DeployCenterSource:
 
     async def _open(self, subject: Subject, attempt: _Try) -> Reply:
         try:
-            request = self._request(subject.email, attempt)
+            url = self._url(subject.email, attempt)
         except (httpx.InvalidURL, UnicodeError):
             return Reply(Unknown(AnswerReason.REFUSED))
-        reply = await self._exchange(subject.user, request)
+        reply = await self._ask(subject.user, url)
         return replace(reply, siret=attempt.siret) if isinstance(reply.verdict, Entitled | Partial) else reply
 
-    def _request(self, email: Email, attempt: _Try) -> httpx.Request:
+    def _url(self, email: Email, attempt: _Try) -> httpx.URL:
         ours = {
             "service_id": str(self._spec.service_id),
             "account_type": "user",
@@ -160,7 +170,23 @@ class DeployCenterSource:
             "account_email": email.reveal(),
         }
         others = {name: text for name, text in attempt.claims.items() if name not in _OURS}
-        return httpx.Request("GET", f"{self._spec.url}?{urlencode({**others, **ours})}", headers=self._headers)
+        return httpx.URL(f"{self._spec.url}?{urlencode({**others, **ours})}")
+
+    async def _ask(self, user: UserId, url: httpx.URL) -> Reply:
+        """Ask by POST, and by GET when the service does not answer that: once, and then it is known."""
+        get = httpx.Request("GET", url, headers=self._headers)
+        if self._posting is None or not self._posting.begin():
+            return await self._exchange(user, get)
+        headers = {**self._headers, "Content-Type": "application/json"}
+        try:
+            reply = await self._exchange(user, httpx.Request("POST", url, headers=headers, content=NO_USAGE))
+        except BaseException:
+            self._posting.end(None)
+            raise
+        if not self._posting.end(reply.verdict):
+            return reply
+        again = await self._exchange(user, get)
+        return replace(again, requests=reply.requests + again.requests)
 
     async def _exchange(self, user: UserId, request: httpx.Request) -> Reply:
         """Send a request, and once more at once when only its kept connection had been closed."""

@@ -14,7 +14,7 @@ from controller.entitlements.static import StaticSource
 from controller.errors import InvalidInput, Problem, SecretMissing
 from controller.resources.model import SecretKeyRef
 from controller.resources.names import ResourceKey
-from controller.resources.source import DeployCenter, EntitlementSource
+from controller.resources.source import DeployCenter, EntitlementSource, MetricsPush
 
 Secret = Callable[[SecretKeyRef], str]
 """The text of one key of one Secret of the source's namespace. Raises `SecretMissing`."""
@@ -56,8 +56,9 @@ def _open_deploy_center(key: ResourceKey, spec: DeployCenter, secret: Secret, la
     tls = _trust(key, spec.ca_bundle_secret_ref, secret) if spec.ca_bundle_secret_ref is not None else None
     pace = Pace(spec.requests_per_second, spec.concurrency)
     lane = lanes.join(spec.url, api_key, pace)
+    posting = lanes.postings.about(spec.url) if spec.metrics_push is MetricsPush.AUTO else None
     try:
-        return DeployCenterSource(key, spec, api_key=api_key, tls=tls, lane=lane, pace=pace)
+        return DeployCenterSource(key, spec, api_key=api_key, tls=tls, lane=lane, pace=pace, posting=posting)
     except (httpx.InvalidURL, ValueError, ImportError):
         lane.leave(pace)
         variables = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY"

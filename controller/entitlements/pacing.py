@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from weakref import WeakValueDictionary
 
 from controller.entitlements.breaker import Breaker
+from controller.entitlements.posting import Postings
 from controller.planning.facts import UserId
 
 BACK_OFF = 0.1
@@ -184,6 +185,8 @@ class Lanes:
     """The lanes in use. A lane is forgotten with its last source, and with it that the service was failing."""
 
     timing: Timing = Timing()
+    postings: Postings = field(default_factory=Postings)
+    """Which addresses answer POST, whether a lane leads there now or not."""
     _lanes: WeakValueDictionary[bytes, Lane] = field(default_factory=WeakValueDictionary)
 
     def join(self, url: str, credential: str, pace: Pace) -> Lane:

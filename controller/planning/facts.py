@@ -51,6 +51,7 @@ class AnswerReason(StrEnum):
     CONNECTION = "Connection"
     REDIRECT = "Redirect"
     UNAUTHENTICATED = "Unauthenticated"
+    METHOD_NOT_ALLOWED = "MethodNotAllowed"
     CLIENT_ERROR = "ClientError"
     SERVER_ERROR = "ServerError"
     THROTTLED = "Throttled"

@@ -1,6 +1,7 @@
 """What is an EntitlementSource? Who is asked about users, how, how often, and who may use the answers."""
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -53,6 +54,13 @@ class Organization(Declared):
     claims: Annotated[tuple[ClaimName, ...], Field(max_length=8)] = ()
 
 
+class MetricsPush(StrEnum):
+    """Whether asking may say that there is no usage to fetch, so that DeployCenter does not fetch any (A-67)."""
+
+    AUTO = "Auto"
+    NEVER = "Never"
+
+
 class DeployCenter(Declared):
     """DeployCenter's entitlements endpoint, used as it is written."""
 
@@ -64,6 +72,7 @@ class DeployCenter(Declared):
     timeout: Annotated[Duration, between(timedelta(seconds=1), timedelta(minutes=2))] = timedelta(seconds=10)
     concurrency: Annotated[int, Field(strict=True, ge=1, le=32)] = 8
     requests_per_second: Annotated[int, Field(strict=True, ge=1, le=1000)] = 50
+    metrics_push: MetricsPush = MetricsPush.AUTO
     ca_bundle_secret_ref: SecretKeyRef | None = None
 
     @model_validator(mode="after")

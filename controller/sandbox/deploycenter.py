@@ -30,6 +30,7 @@ BLANK = "Ce champ ne peut être vide."
 NUL = "Le caractère nul n\u2019est pas autorisé."
 BAD_EMAIL = "Saisissez une adresse e-mail valide."
 NOBODY = "Either 'account_id' or 'account_email' must be provided."
+BAD_ITEM = "Item 0: 'account' must be an object."
 UNAUTHENTICATED = "Informations d'authentification non fournies."
 
 _EMAIL = re.compile(
@@ -156,12 +157,18 @@ class Double:
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     redirect_to: str = "https://login.example/"
     retry_after: str = "1"
+    posting: bool = False
+    """Whether it is of the newer kind, which answers POST."""
     resume: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
     """Requests of any kind."""
     asked: Counter[str] = field(default_factory=Counter)
     """Requests by e-mail."""
     largest_concurrency: int = 0
+    methods: Counter[str] = field(default_factory=Counter)
+    """Requests by method."""
+    scrapes: Counter[str] = field(default_factory=Counter)
+    """How often the mail application would have been called back for usage, by the kind of account."""
     last_headers: Mapping[str, str] = field(default_factory=dict)
     _under_way: int = 0
     _peers: set[object] = field(default_factory=set)
@@ -222,6 +229,7 @@ class Double:
         email = request.query.get("account_email", "")
         self.requests += 1
         self.asked[email] += 1
+        self.methods[request.method] += 1
         self.last_headers = dict(request.headers)
         self._peers.add(request.get_extra_info("peername"))
         self._under_way += 1
@@ -230,7 +238,7 @@ class Double:
             behaviour = self.behaviours.get(email, self.behaviour)
             if behaviour is not None and (odd := await self._misbehave(behaviour, request)) is not None:
                 return odd
-            return self._answer(request, behaviour)
+            return self._answer(request, await request.read(), behaviour)
         finally:
             self._under_way -= 1
 
@@ -265,7 +273,7 @@ class Double:
             case _:
                 return None
 
-    def _answer(self, request: web.Request, behaviour: Behaviour | None) -> web.Response:
+    def _answer(self, request: web.Request, body: bytes, behaviour: Behaviour | None) -> web.Response:
         line = f"{request.method} {request.raw_path} HTTP/1.1"
         if len(line) > 4094:
             return _page("Bad Request", 400, {"Connection": "close"})
@@ -273,7 +281,7 @@ class Double:
             return _raw(b"", 301, {"Location": f"{PATH}?{request.query_string}"})
         if request.path != PATH:
             return _page("Not Found", 404)
-        response = self._answer_in_json(request, behaviour)
+        response = self._answer_in_json(request, body, behaviour)
         accept = request.headers.get("Accept", "*/*")
         if "application/json" in accept or response.content_type != "application/json":
             return response
@@ -283,17 +291,25 @@ class Double:
             return response
         return _json({"detail": "L'en-tête « Accept » n'a pas pu être satisfaite."}, 406)
 
-    def _answer_in_json(self, request: web.Request, behaviour: Behaviour | None) -> web.Response:
+    def _answer_in_json(self, request: web.Request, body: bytes, behaviour: Behaviour | None) -> web.Response:
         if (refusal := self._refusal(request)) is not None:
             return refusal
-        if request.method != "GET":
+        posted = self.posting and request.method == "POST"
+        if request.method != "GET" and not posted:
             return _json({"detail": f"Méthode « {request.method} » non autorisée."}, 405)
+        pushed = _pushed(body) if posted else frozenset()
+        if pushed is None:
+            return _json({"usage_metrics": [BAD_ITEM]}, 400)
         if errors := _errors(request.query):
             return _json(errors, 400)
         try:
             answer = self._entitlements(request.query, behaviour)
         except (TypeError, AttributeError):
             return _server_error()
+        if answer["operator"] is not None:
+            self.scrapes.update({request.query["account_type"], "organization"} - pushed)
+        if self.posting:
+            answer["metrics"] = {}
         response = _json(answer)
         if behaviour is Behaviour.COOKIE:
             response.set_cookie("sessionid", "deploycenter")
@@ -341,6 +357,19 @@ class Double:
                 "can_admin_maildomains": [] if behaviour is Behaviour.EMPTY else names,
             },
         }
+
+
+def _pushed(body: bytes) -> frozenset[str] | None:
+    """The kinds of account whose usage a body brings; None when it is none that is accepted."""
+    try:
+        items = (json.loads(body) if body else {}).get("usage_metrics", [])
+        accounts = [item.get("account") or {} for item in items]
+        shapes = [*accounts, *(item.get("metrics") or {} for item in items)]
+    except (ValueError, AttributeError, TypeError):
+        return None
+    if not all(isinstance(shape, dict) for shape in shapes):
+        return None
+    return frozenset(account["type"] for account in accounts if account.get("type"))
 
 
 def _errors(query: Mapping[str, str]) -> dict[str, list[str]]:

@@ -224,6 +224,25 @@ async def test_other_methods_are_refused_after_the_key(url: str, method: str) ->
     assert (await get(url, *GOOD, method=method)).status_code == 401
 
 
+async def test_the_newer_one_answers_post_and_spares_what_the_body_covers(double: Double, url: str) -> None:
+    double.posting = True
+    sent = {"X-Service-Auth": f"Bearer {API_KEY}", "Accept": "application/json"}
+    async with httpx.AsyncClient() as client:
+        for body, scraped in [
+            ({}, {"user", "organization"}),
+            ({"usage_metrics": []}, {"user", "organization"}),
+            ({"usage_metrics": [{"account": {"type": "user"}}]}, {"organization"}),
+            ({"usage_metrics": [{"siret": PIVOT, "account": None, "metrics": {"tu": 1}}]}, {"user", "organization"}),
+        ]:
+            double.scrapes.clear()
+            response = await client.post(url, params=GOOD, headers=sent, json=body)
+            assert response.json()["entitlements"]["can_admin_maildomains"] == ["d1.example", "d2.example"]
+            assert set(double.scrapes) == scraped, body
+        for body in ({"usage_metrics": [{"account": 5}]}, {"usage_metrics": 5}, []):
+            assert (await client.post(url, params=GOOD, headers=sent, json=body)).status_code == 400
+        assert (await client.post(url, headers=sent)).status_code == 401
+
+
 async def test_paths(url: str) -> None:
     slashless = await get(url.rstrip("/"))
     assert (slashless.status_code, slashless.content) == (301, b"")

@@ -60,7 +60,7 @@ async def url(double: Double) -> AsyncIterator[str]:
 def declared(
     url: str, *, name: str = "deploycenter", pivots: tuple[str, ...] = (PIVOT,), **spec: Any
 ) -> EntitlementSource:
-    """A source towards this endpoint: one pivot, one second of patience, 1000 requests a second."""
+    """A source towards this endpoint: GET, one pivot, one second of patience, 1000 requests a second."""
     claims = spec.pop("claims", ())
     center = {
         "url": url,
@@ -70,6 +70,7 @@ def declared(
         "organization": {"pivotSirets": pivots, "claims": claims},
         "timeout": "1s",
         "requestsPerSecond": 1000,
+        "metricsPush": "Never",
         **spec,
     }
     return EntitlementSource.model_validate(
