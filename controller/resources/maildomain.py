@@ -1,9 +1,10 @@
 """What is a MailDomain? Whose administrators are managed, by which sources, and within which limits."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from controller.resources.model import CanonicalDomain, Declared, Resource, RevocationLimit, Siret
@@ -54,10 +55,37 @@ class DomainLimits(Declared):
         return self
 
 
-class Provisioning(Declared):
-    """Whether the domain is waited for."""
+class Ensure(StrEnum):
+    """Where the domain itself comes from: it is waited for, or the mail application is asked to create it."""
 
-    ensure: Literal["Exists"] = "Exists"
+    EXISTS = "Exists"
+    CREATED = "Created"
+
+
+Attribute = str | int
+
+
+def _attribute(value: object) -> Attribute:
+    if isinstance(value, str) and len(value) <= 1024:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return value
+    raise PydanticCustomError("attribute", "write a text of at most 1024 characters or a whole number")
+
+
+CustomAttributes = Annotated[
+    Mapping[Annotated[str, Field(min_length=1, max_length=64)], Annotated[Attribute, PlainValidator(_attribute)]],
+    Field(max_length=32),
+]
+
+
+class Provisioning(Declared):
+    """How the domain comes to be, and what of it is ours. What is absent is left as it is."""
+
+    ensure: Ensure = Ensure.EXISTS
+    oidc_autojoin: Annotated[bool | None, Field(strict=True)] = None
+    identity_sync: Annotated[bool | None, Field(strict=True)] = None
+    custom_attributes: CustomAttributes | None = None
 
 
 Admins = Annotated[tuple[Email, ...], Field(max_length=128)]

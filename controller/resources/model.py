@@ -18,6 +18,7 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 APPROVE_ANNOTATION = f"{GROUP}/approve"
+PROVISIONED_ANNOTATION = f"{GROUP}/provisioned"
 REQUESTED_AT_ANNOTATIONS = (f"{GROUP}/requestedAt", "reconcile.fluxcd.io/requestedAt")
 
 
@@ -94,6 +95,11 @@ class Metadata(Declared):
     def approved_hold(self) -> str | None:
         """The hold id that `maildomain.dev/approve` carries."""
         return self.annotations.get(APPROVE_ANNOTATION)
+
+    @property
+    def provisioned(self) -> bool:
+        """Whether the provisioning API made it, rather than a person or a pipeline."""
+        return self.annotations.get(PROVISIONED_ANNOTATION) == "true"
 
     @property
     def requested_at(self) -> str | None:

@@ -138,6 +138,8 @@ PARTS: list[object] = [
     {"local": {"a": 1}}, {"local": None}, {"max": 0}, {"max": "0%", "window": None}, {"window": "1h"},
     {"revocations": {"max": 1}}, {"revocations": None}, {"minAdmins": 51}, {"maxAdmins": 0},
     {"name": "a", "key": "b"}, {"name": "a"}, {"after": "0s"}, {"after": None}, {"ensure": "Exists"},
+    {"a": "x", "b": 1}, {"a": None}, {"a": 1.5}, {"a": True}, {"a" * 65: 1}, {"a" * 64: "x" * 1024},
+    {"a": "x" * 1025}, {f"a{i}": i for i in range(33)},
 ]  # fmt: skip
 OTHERS: list[object] = [Absent, None, False, 3, "3", 1.5, [], {}]
 

@@ -8,7 +8,6 @@ from tests.support.crd import KINDS, crd, nodes
 
 FORBIDDEN = {
     "$ref",
-    "additionalProperties",
     "uniqueItems",
     "nullable",
     "x-kubernetes-preserve-unknown-fields",
@@ -50,6 +49,9 @@ def test_everything_in_a_spec_is_bounded_so_that_the_cost_of_rules_is(kind: str)
         if schema.get("type") == "array":
             assert schema["maxItems"] <= 10_000, path
             assert schema["x-kubernetes-list-type"] == "atomic", path
+        if "additionalProperties" in schema:
+            assert schema["maxProperties"] <= 64, path
+            assert schema["additionalProperties"]["maxLength"] <= 2048, path
         if schema.get("type") == "string":
             assert "enum" in schema or schema["maxLength"] <= 2048, path
         if schema.get("type") == "integer":

@@ -11,7 +11,7 @@ import typer.main
 from controller.cli.exits import Exit
 from controller.cli.main import app
 from controller.resources.conditions import ConditionType, Reason
-from controller.resources.model import APPROVE_ANNOTATION, REQUESTED_AT_ANNOTATIONS
+from controller.resources.model import APPROVE_ANNOTATION, PROVISIONED_ANNOTATION, REQUESTED_AT_ANNOTATIONS
 from controller.settings import Settings
 from tests.docs.pages import ROOT, page, plain
 from tests.docs.reference import as_markdown, columns, rows
@@ -45,7 +45,7 @@ def test_each_printer_column_stands_in_the_reference(kind: str) -> None:
 
 def test_each_annotation_stands_in_the_reference() -> None:
     shown = {plain(row[0]) for row in table("api.md", "Annotations")}
-    assert shown == {APPROVE_ANNOTATION, *REQUESTED_AT_ANNOTATIONS}
+    assert shown == {APPROVE_ANNOTATION, PROVISIONED_ANNOTATION, *REQUESTED_AT_ANNOTATIONS}
 
 
 # --- conditions.md ----------------------------------------------------------------------------------------------------

@@ -106,7 +106,8 @@ def _json_schema(schema: Schema, *, root: bool = True) -> Schema:
             name: {} if root and name == "metadata" else _json_schema(part, root=False)
             for name, part in properties.items()
         }
-        result["additionalProperties"] = False
+        values = schema.get("additionalProperties")
+        result["additionalProperties"] = _json_schema(values, root=False) if values else False
     if "items" in schema:
         result["items"] = _json_schema(schema["items"], root=False)
     return result

@@ -47,7 +47,12 @@ MAILDOMAIN: dict[str, Any] = {
         "protectedAdmins": ["dsi@commune.example"],
         "deniedAdmins": ["parti@commune.example"],
         "limits": {"revocations": {"max": 3, "window": "24h"}, "minAdmins": 1, "maxAdmins": 20},
-        "provisioning": {"ensure": "Exists"},
+        "provisioning": {
+            "ensure": "Created",
+            "oidcAutojoin": True,
+            "identitySync": False,
+            "customAttributes": {"siret": "21590350100017", "population": 1200},
+        },
         "suspend": False,
     },
 }

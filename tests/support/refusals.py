@@ -40,6 +40,7 @@ def _steps(path: str) -> tuple[Step, ...]:
     return tuple(int(part) if part.isdecimal() else part for part in parts)
 
 
+_ATTRIBUTES = "spec.provisioning.customAttributes"
 _DC = "spec.provider.deployCenter"
 _CANONICAL = "spec.domain must be a domain name in lower-case ASCII: write commune.fr"
 _MAX = "spec.limits.revocations.max must be a share from 0% to 100% or a whole number"
@@ -68,6 +69,12 @@ RULES = (
     _maildomain("a window below 1h", "spec.limits.revocations.window", "59m", _WINDOW),
     _maildomain("a window above 720h", "spec.limits.revocations.window", "720h1s", _WINDOW),
     _maildomain("a window in days", "spec.limits.revocations.window", "1d", _WINDOW),
+    _maildomain(
+        "an attribute with a long name",
+        _ATTRIBUTES,
+        {"a" * 65: "x"},
+        f"{_ATTRIBUTES} must have names of 1 to 64 characters",
+    ),
     _source("no provider", "spec.provider", {}, _PROVIDER),
     _source("two providers", "spec.provider", {"local": {}, "static": STATIC}, _PROVIDER),
     _source(
@@ -132,7 +139,12 @@ SHAPES = (
     _maildomain("a mode in small letters", "spec.mode", "enforce", "supported values"),
     _maildomain("an adoption of later work", "spec.adoption", "All", "supported values"),
     _maildomain("an unknown ownership", "spec.ownership", "Mine", "supported values"),
-    _maildomain("creation of domains, which is later work", "spec.provisioning.ensure", "Created", "supported values"),
+    _maildomain("a domain that is neither there nor made", "spec.provisioning.ensure", "Absent", "supported values"),
+    _maildomain("a switch in words", "spec.provisioning.oidcAutojoin", "yes", "must be of type boolean"),
+    _maildomain("attributes in a list", _ATTRIBUTES, ["siret"], "must be of type object"),
+    _maildomain("33 attributes", _ATTRIBUTES, {f"a{i}": i for i in range(33)}, "must have at most 32 items"),
+    _maildomain("a list in an attribute", f"{_ATTRIBUTES}.siret", ["a"], "must be of type integer,string"),
+    _maildomain("half an attribute", f"{_ATTRIBUTES}.siret", 1.5, "must be of type integer,string"),
     _maildomain("a siret of 13 digits", "spec.organization.siret", "2159035010001", "should match"),
     _maildomain("a siret as a number", "spec.organization.siret", 21590350100017, "must be of type string"),
     _maildomain("no e-mail", "spec.protectedAdmins[0]", "dsi", "should match"),
