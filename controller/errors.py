@@ -9,6 +9,7 @@
     ├── SchemaUnknown         the mail database is not the one that we know; nothing written (exit 7)
     ├── MigrationNeeded       run `maildomain-controller migrate`                            (exit 7)
     ├── PlanOutdated          the world moved between snapshot and write; plan again
+    │   └── Frozen            somebody froze the database since the snapshot; nothing is written until it is lifted
     ├── NotAuthorized         the credential does not allow it; ask whoever gave it
     └── SecretMissing         the reference names no readable key; what it guards is unknown, never empty
 
@@ -78,6 +79,10 @@ class MigrationNeeded(ControllerError):  # noqa: N818
 
 class PlanOutdated(ControllerError):  # noqa: N818
     """The epoch moved or a row is no longer as planned: nothing was written, plan again."""
+
+
+class Frozen(PlanOutdated):
+    """Everything is frozen, by a row of the database or by `MDC_FREEZE`: nothing was written."""
 
 
 class NotAuthorized(ControllerError):  # noqa: N818

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     health_port: int = Field(default=8080, ge=0, le=65535)
     """Port of `/healthz`, `/readyz` and `/metrics`; 0 lets the system choose one."""
 
+    freeze: bool = False
+    """Whether this process writes nothing, as if everything were suspended."""
+
     log_format: Literal["json", "text"] = "text"
     """`json` for a log collector, `text` for people."""
 

@@ -40,6 +40,7 @@ GRANT SELECT, INSERT, DELETE ON :"app_schema".messages_maildomainaccess TO :"rol
 GRANT USAGE ON SCHEMA maildomain_controller TO :"role";
 GRANT SELECT ON maildomain_controller.alembic_version TO :"role";
 GRANT SELECT, INSERT ON maildomain_controller.journal TO :"role";
+GRANT SELECT, INSERT, DELETE ON maildomain_controller.frozen TO :"role";
 GRANT SELECT, INSERT, UPDATE ON
     maildomain_controller.fence, maildomain_controller.claim,
     maildomain_controller.hold, maildomain_controller.revocation_case TO :"role";

@@ -3,6 +3,7 @@
 The field order is the order of the output, and `docs/schema/plan.json` is the schema of these models.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -121,6 +122,14 @@ class Applied(Part):
     adoptions: int
 
 
+class ShownFreeze(Part):
+    """What stops every write."""
+
+    by: Literal["Database", "Process"] = Field(description="a row of the database, or MDC_FREEZE")
+    since: datetime | None
+    reason: str | None
+
+
 class PlanDocument(Part):
     """What would be done (kind Plan), or what was done (kind Result)."""
 
@@ -139,6 +148,7 @@ class PlanDocument(Part):
     domains: tuple[Domain, ...]
     holds: tuple[ShownHold, ...]
     sources: tuple[ShownSource, ...]
+    frozen: Annotated[ShownFreeze | SkipJsonSchema[None], Optional] = None
     applied: Annotated[Applied | SkipJsonSchema[None], Optional] = None
 
 

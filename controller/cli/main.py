@@ -11,6 +11,7 @@ from controller.cli.console import complain, tell
 from controller.cli.exits import Exit, of_error
 from controller.cli.explain import explain
 from controller.cli.export import export
+from controller.cli.freeze import freeze
 from controller.cli.journal import journal
 from controller.cli.migrate import migrate
 from controller.cli.reconcile import apply, plan
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, apply, validate, explain, export, status, journal, migrate, check, sandbox):
+for command in (run, plan, apply, validate, explain, export, status, journal, freeze, migrate, check, sandbox):
     app.command()(command)
 
 

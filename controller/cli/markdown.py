@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from controller.cli.document import Domain, PlanDocument
-from controller.cli.wording import Command, approval, has_changes, summary
+from controller.cli.wording import Command, approval, frozen, has_changes, summary
 
 
 def to_markdown(document: PlanDocument, command: Command) -> str:
@@ -13,6 +13,9 @@ def to_markdown(document: PlanDocument, command: Command) -> str:
 
 def _lines(document: PlanDocument, command: Command) -> Iterator[str]:
     yield f"### Mail domains: {summary(document)}"
+    if document.frozen is not None:
+        yield ""
+        yield f"**{frozen(document.frozen)}**"
     changed = [domain for domain in document.domains if has_changes(domain)]
     if changed:
         yield ""

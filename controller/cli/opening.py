@@ -19,7 +19,8 @@ def open_database(given: str | None) -> "Iterator[MailDatabase]":
     from controller.maildb.database import MailDatabase  # noqa: PLC0415  # SQLAlchemy is slow, and bad input quick
 
     settings = read_settings()
-    database = MailDatabase(database_url(settings, given), owner=settings.owner or FILE_OWNER)
+    owner = settings.owner or FILE_OWNER
+    database = MailDatabase(database_url(settings, given), owner=owner, frozen=settings.freeze)
     try:
         yield database
     finally:

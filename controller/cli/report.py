@@ -14,13 +14,14 @@ from controller.cli.document import (
     HeldChange,
     PlanDocument,
     ShownCondition,
+    ShownFreeze,
     ShownHold,
     ShownSource,
     Suppressed,
     Users,
 )
 from controller.planning.conditions import domain_conditions
-from controller.planning.facts import Hold, UserId
+from controller.planning.facts import Freeze, Hold, UserId
 from controller.planning.plan import DomainPlan, Plan
 
 if TYPE_CHECKING:
@@ -41,8 +42,16 @@ def report(outcome: "Outcome", *, show_pii: bool = False) -> PlanDocument:
         domains=domains,
         holds=tuple(_hold(hold) for hold in sorted(outcome.plan.holds, key=_hold_order)),
         sources=tuple(_source(item) for item in sorted(outcome.sources, key=lambda item: item.key)),
+        frozen=shown_freeze(outcome.question.snapshot.freeze),
         applied=None if applied is None else Applied(**asdict(applied)),
     )
+
+
+def shown_freeze(freeze: Freeze | None) -> ShownFreeze | None:
+    """What stops every write, if anything does."""
+    if freeze is None:
+        return None
+    return ShownFreeze(by="Process" if freeze.since is None else "Database", since=freeze.since, reason=freeze.reason)
 
 
 def digest(plan: Plan) -> str:

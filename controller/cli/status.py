@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from controller.cli.console import emit
+from controller.cli.document import ShownFreeze
 from controller.cli.opening import open_database
 from controller.cli.options import DatabaseUrl, PlainFormat, PlainOutput
+from controller.cli.report import shown_freeze
 from controller.cli.wire import Part, dump
-from controller.cli.wording import counted
+from controller.cli.wording import counted, frozen
 from controller.resources.quantities import format_duration
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ LOST_SHOWN = 20
 
 
 def status(database_url: DatabaseUrl = None, output: PlainFormat = PlainOutput.TEXT) -> None:
-    """Show who runs the loop, what is held and since when, what is suspected, and who lost access in the last hour.
+    """Show what is frozen, held and since when, what is suspected, who lost access in the last hour, who runs the loop.
 
     Exit codes: 0, 7 the database is unavailable or migrate is needed.
     """
@@ -69,6 +71,7 @@ class ShownStatus(Part):
     api_version: Literal["maildomain.dev/v1alpha1"]
     kind: Literal["Status"]
     now: datetime
+    frozen: ShownFreeze | None
     lease: ShownLease
     holds: tuple[ShownOpenHold, ...]
     cases: ShownCases
@@ -81,6 +84,7 @@ def to_json(facts: "StatusFacts") -> str:
         api_version="maildomain.dev/v1alpha1",
         kind="Status",
         now=facts.now,
+        frozen=shown_freeze(facts.freeze),
         lease=ShownLease(
             epoch=facts.lease.epoch,
             holder=facts.lease.holder,
@@ -108,6 +112,9 @@ def _hold(hold: "OpenHold") -> ShownOpenHold:
 
 def to_lines(facts: "StatusFacts") -> Iterator[str]:
     """Tell the facts, the most urgent first."""
+    freeze = shown_freeze(facts.freeze)
+    if freeze is not None:
+        yield f"FROZEN     {frozen(freeze)}; lift it with freeze --off"
     yield f"held       {_held(facts)}"
     for hold in facts.holds:
         state = "approved, not carried out yet" if hold.approved else f"expires in {_span(hold.expires_at - facts.now)}"

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.cli.document import Change, Domain, PlanDocument, ShownSource
-from controller.cli.wording import Command, approval, counted, is_worth_a_line, summary
+from controller.cli.wording import Command, approval, counted, frozen, is_worth_a_line, summary
 
 CHANGES_SHOWN = 40
 
@@ -38,6 +38,8 @@ def print_plan(document: PlanDocument, command: Command, console: Console) -> No
         held = f"{hold.count} held by {hold.scope}, limit {hold.limit}"
         console.print(Text(held, style="bold yellow"))
         console.print(f"  to approve exactly these: {approval(command, hold.id)}", highlight=False)
+    if document.frozen is not None:
+        console.print(Text(frozen(document.frozen), style="bold yellow"))
     for source in document.sources:
         console.print(Text(_asked(source), style="dim"))
     console.print(Text(summary(document), style="bold"))

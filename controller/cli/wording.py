@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.cli.document import Domain, PlanDocument
+from controller.cli.document import Domain, PlanDocument, ShownFreeze
 
 PROGRAM = "maildomain-controller"
 
@@ -54,6 +54,12 @@ def summary(document: PlanDocument) -> str:
 
 def _said(parts: Iterable[tuple[int, str]]) -> str:
     return ", ".join(f"{number} {word}" for number, word in parts if number)
+
+
+def frozen(freeze: ShownFreeze) -> str:
+    """What stops every write, and why."""
+    since = f"since {freeze.since:%Y-%m-%d %H:%M:%S} UTC" if freeze.since is not None else "by MDC_FREEZE"
+    return f"frozen {since}: nothing is written" + (f" ({freeze.reason})" if freeze.reason else "")
 
 
 def counted(number: int, noun: str) -> str:

@@ -412,6 +412,7 @@ class Reign:
             wave=self._waves.get(source.key),
             population=Population(sight.held_by, len(sight.snapshot.users)),
             epoch=sight.snapshot.epoch,
+            frozen=sight.snapshot.freeze is not None,
             now=now,
         )
 
@@ -473,6 +474,7 @@ def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
     metrics.gauges(
         leading=True,
         epoch=snapshot.epoch,
+        frozen=snapshot.freeze is not None,
         open_cases=len(snapshot.cases),
         oldest_case_seconds=(snapshot.taken_at - oldest).total_seconds(),
         held=sum(len(domain.held) for domain in decided.domains),

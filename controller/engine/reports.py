@@ -80,6 +80,7 @@ def report_source(
     wave: Wave | None,
     population: "Population",
     epoch: int,
+    frozen: bool,
     now: datetime,
 ) -> Report:
     """Write down one EntitlementSource. Its `wave` is the only heartbeat: it moves once an interval."""
@@ -91,6 +92,7 @@ def report_source(
         before,
         health,
         suspended=source.spec.suspend,
+        frozen=frozen,
         hold=next((hold for hold in holds if hold.scope == scope), None),
         wave=wave,
         estimate=estimate,

@@ -9,13 +9,14 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from controller.errors import ControllerError, LeaseHeld
-from controller.maildb import fence
+from controller.errors import ControllerError, Frozen, LeaseHeld
+from controller.maildb import fence, freezing
 from controller.maildb.application import Application, application_tables
 from controller.maildb.connecting import Gate
 from controller.maildb.export import read_administrators
@@ -29,7 +30,7 @@ from controller.maildb.reading import read_snapshot
 from controller.maildb.status import StatusFacts, read_status
 from controller.maildb.writing import Written, write_changes
 from controller.planning.changes import Changes
-from controller.planning.facts import Snapshot, UserId
+from controller.planning.facts import Freeze, Snapshot, UserId
 from controller.resources.names import DomainName
 
 _POLL = 0.25
@@ -40,11 +41,13 @@ class MailDatabase:
     """One mail database on behalf of one owner.
 
     `url` is called at each new connection. `holder` names this process for people; what is written holds a unique
-    suffix, so that a process never passes for its predecessor.
+    suffix, so that a process never passes for its predecessor. A `frozen` process writes nothing, whatever the database
+    says.
     """
 
-    def __init__(self, url: Callable[[], str], *, owner: str, holder: str | None = None) -> None:
+    def __init__(self, url: Callable[[], str], *, owner: str, holder: str | None = None, frozen: bool = False) -> None:
         self.owner = owner
+        self._frozen = Freeze() if frozen else None
         self.holder = f"{holder or f'{socket.gethostname()}/{os.getpid()}'}/{uuid4().hex[:8]}"
         self._gate = Gate(url)
         self._writer = Writer(self.owner, self.holder)
@@ -70,7 +73,7 @@ class MailDatabase:
         """
         with self._reading() as connection:
             self._forget()
-            return read_snapshot(
+            found = read_snapshot(
                 connection,
                 self._known(connection),
                 self.owner,
@@ -78,11 +81,13 @@ class MailDatabase:
                 windows=windows,
                 migrated=self._is_migrated(connection),
             )
+        return replace(found, freeze=self._frozen) if self._frozen else found
 
     def pulse(self) -> Pulse:
         """What differs as soon as the application's tables do. Raises `SchemaUnknown`."""
         with self._reading() as connection:
-            return read_pulse(connection, self._known(connection))
+            own = own_tables(connection.dialect.name) if self._is_migrated(connection) else None
+            return read_pulse(connection, self._known(connection), own)
 
     def export_facts(self) -> Mapping[DomainName, tuple[UserId, ...]]:
         """The administrators of every domain, by canonical name. Raises `SchemaUnknown`."""
@@ -93,7 +98,8 @@ class MailDatabase:
         """Lease, holds, cases and who lost access in the last hour. Raises `MigrationNeeded`."""
         with self._reading() as connection:
             require_version(connection)
-            return read_status(connection, self.owner)
+            found = read_status(connection, self.owner)
+        return replace(found, freeze=self._frozen) if self._frozen else found
 
     def journal(
         self, *, since: timedelta | None = None, domain: DomainName | None = None, limit: int | None = None
@@ -170,15 +176,40 @@ class MailDatabase:
     def write(self, changes: Changes, *, epoch: int) -> Written:
         """Carry out everything in one transaction, or nothing. Empty changes are no statement at all.
 
-        Raises `PlanOutdated` when somebody else has written since the snapshot, a row is no longer as planned, or
-        the database chose this transaction to break a deadlock: nothing is written, plan again. After
+        Raises `Frozen` while everything is frozen, and `PlanOutdated` when somebody else has written since the
+        snapshot, a row is no longer as planned, or the database chose this transaction to break a deadlock: nothing is
+        written, plan again. After
         `DatabaseUnavailable` nobody knows whether COMMIT was carried out: read again.
         """
         if not changes:
             return Written()
+        if self._frozen:
+            raise Frozen("this process is frozen by MDC_FREEZE; nothing was written")
         with self._writing() as connection:
             self._require_version(connection)
             return write_changes(connection, self._known(connection), self._writer, changes, epoch=epoch)
+
+    # --- stopping everything ---
+
+    def freeze(self, reason: str | None) -> None:
+        """Stop every write of every owner. What is under way is not waited for: see `await_writes`.
+
+        Raises `MigrationNeeded`, and `Locked` while SQLite is being written.
+        """
+        with self._writing() as connection:
+            self._require_version(connection)
+            freezing.freeze(connection, own_tables(connection.dialect.name), reason)
+
+    def lift_freeze(self) -> bool:
+        """Let everybody go on; False when the database was not frozen. Raises as `freeze`."""
+        with self._writing() as connection:
+            self._require_version(connection)
+            return freezing.lift(connection, own_tables(connection.dialect.name))
+
+    def await_writes(self) -> None:
+        """Return when no write is under way. Raises `Locked` when one takes longer than a lock is waited for."""
+        with self._writing() as connection:
+            freezing.await_writes(connection, own_tables(connection.dialect.name))
 
     # --- our own tables ---
 

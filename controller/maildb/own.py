@@ -14,13 +14,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
 )
 
 from controller.maildb.columns import BigNumber, Document, Id, Moment
 
 SCHEMA = "maildomain_controller"
 PREFIX = "mdc_"
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 """Every version of these tables, the newest last; each has a migration."""
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 
@@ -39,6 +40,7 @@ class Own:
     hold_access: Table
     claim: Table
     journal: Table
+    frozen: Table
 
     @property
     def version_table(self) -> str:
@@ -63,6 +65,7 @@ def own_tables(dialect: str) -> Own:
         hold_access=_hold_access(metadata, prefix, hold),
         claim=_claim(metadata, prefix),
         journal=_journal(metadata, prefix),
+        frozen=_frozen(metadata, prefix),
     )
 
 
@@ -179,3 +182,14 @@ def _journal(metadata: MetaData, prefix: str) -> Table:
     Index(None, table.c.at)
     Index(None, table.c.domain, table.c.at)
     return table
+
+
+def _frozen(metadata: MetaData, prefix: str) -> Table:
+    """Any row stops every write. Whoever sets one by hand has nothing to fill in."""
+    return Table(
+        f"{prefix}frozen",
+        metadata,
+        Column("id", BigNumber, Identity(always=True), primary_key=True),
+        Column("since", Moment, nullable=False, server_default=func.current_timestamp()),
+        Column("reason", Text),
+    )

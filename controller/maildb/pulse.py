@@ -7,6 +7,9 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, cast, func, literal, select
 
 from controller.maildb.application import Application
+from controller.maildb.freezing import read_freeze
+from controller.maildb.own import Own
+from controller.planning.facts import Freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +29,17 @@ class Pulse:
     users: Beat
     domains: Beat
     accesses: Beat
+    freeze: Freeze | None
 
 
-def read_pulse(connection: Connection, application: Application) -> Pulse:
-    """Take the pulse, in the transaction of `connection`."""
+def read_pulse(connection: Connection, application: Application, own: Own | None) -> Pulse:
+    """Take the pulse, in the transaction of `connection`; `own` is None before the first `migrate`."""
     users, domains, accesses = application.users, application.domains, application.accesses
     return Pulse(
         _beat(connection, users.c.updated_at, users.c.id, (users.c.email, users.c.is_active)),
         _beat(connection, domains.c.updated_at, domains.c.id, (domains.c.name, domains.c.alias_of_id)),
         _beat(connection, accesses.c.updated_at, accesses.c.id, (accesses.c.role,)),
+        read_freeze(connection, own) if own is not None else None,
     )
 
 

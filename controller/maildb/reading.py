@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Text, cast, func, select
 from controller.maildb.application import Application
 from controller.maildb.columns import among, dashed, database_time
 from controller.maildb.fence import read_epoch
+from controller.maildb.freezing import read_freeze
 from controller.maildb.keeping import Deed, read_evidence, read_key
 from controller.maildb.own import Own, own_tables
 from controller.planning.facts import (
@@ -70,6 +71,7 @@ def read_snapshot(
         spent_holds=_spent_holds(connection, own, owner) if own else frozenset(),
         activity=_activity(connection, own, now, windows) if own else {window: {} for window in windows},
         claims=_claims(connection, own) if own else {},
+        freeze=read_freeze(connection, own) if own else None,
     )
 
 

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from controller.maildb.columns import dashed, database_time
+from controller.maildb.freezing import read_freeze
 from controller.maildb.keeping import Deed, read_key
 from controller.maildb.own import Own, own_tables
-from controller.planning.facts import OPEN_STATES, Scope, UserId
+from controller.planning.facts import OPEN_STATES, Freeze, Scope, UserId
 from controller.resources.names import DomainName
 
 RECENT = timedelta(hours=1)
@@ -59,6 +60,7 @@ class StatusFacts:
     oldest_case: datetime | None
     lost: tuple[Lost, ...]
     """The newest first."""
+    freeze: Freeze | None = None
 
 
 def read_status(connection: Connection, owner: str) -> StatusFacts:
@@ -77,6 +79,7 @@ def read_status(connection: Connection, owner: str) -> StatusFacts:
         open_cases,
         oldest,
         _lost(connection, own, now),
+        read_freeze(connection, own),
     )
 
 

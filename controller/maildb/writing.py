@@ -19,6 +19,7 @@ from controller.maildb.application import Application
 from controller.maildb.batches import Row, insert_rows
 from controller.maildb.columns import among
 from controller.maildb.fence import Writer
+from controller.maildb.freezing import refuse_when_frozen
 from controller.maildb.keeping import Deed, write_evidence
 from controller.maildb.own import Own, own_tables
 from controller.maildb.recheck import Images, Touched, recheck
@@ -41,9 +42,13 @@ class Written:
 def write_changes(
     connection: Connection, application: Application, writer: Writer, changes: Changes, *, epoch: int
 ) -> Written:
-    """Carry changes out in the transaction of `connection`. Raises `PlanOutdated` at the first difference."""
+    """Carry changes out in the transaction of `connection`.
+
+    Raises `Frozen`, and `PlanOutdated` at the first difference.
+    """
     own = own_tables(connection.dialect.name)
     entered = fence.enter(connection, own, writer, epoch)
+    refuse_when_frozen(connection, own)
     images = recheck(connection, application, own, writer.owner, changes)
     _Transaction(connection, application, own, writer, changes, images, entered.now).carry_out()
     fence.leave(connection, own, writer, entered)

@@ -57,6 +57,7 @@ class Metrics:
         )
         self._epoch = Gauge("maildomain_epoch", "Epoch of the lease.", registry=registry)
         self._leading = Gauge("maildomain_leading", "1 while this replica works.", registry=registry)
+        self._frozen = Gauge("maildomain_frozen", "1 while everything is frozen.", registry=registry)
 
     def text(self) -> bytes:
         """Everything, in the text format of Prometheus (`CONTENT_TYPE`)."""
@@ -98,6 +99,7 @@ class Metrics:
         self,
         *,
         leading: bool,
+        frozen: bool = False,
         epoch: int = 0,
         open_cases: int = 0,
         oldest_case_seconds: float = 0.0,
@@ -109,6 +111,7 @@ class Metrics:
         """How things stand after a pass, or nothing but `leading=False`. Ages go on growing until the next call."""
         now = self._clock()
         self._leading.set(leading)
+        self._frozen.set(frozen)
         self._epoch.set(epoch)
         self._open_cases.set(open_cases)
         self._case_opened_at = now - oldest_case_seconds if open_cases else None

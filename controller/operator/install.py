@@ -23,6 +23,8 @@ class Install:
     source_namespaces: frozenset[str]
     """Where EntitlementSources are honoured; never empty."""
     health_port: int
+    frozen: bool = False
+    """Whether this process writes nothing."""
 
     @property
     def watched(self) -> frozenset[str]:
@@ -45,7 +47,14 @@ def read_install(settings: Settings) -> Install:
     if problems:
         raise InvalidInput(*problems)
     assert settings.owner is not None, "it was missing otherwise"  # noqa: S101  # for the type checker
-    return Install(settings.owner, url, frozenset(settings.namespaces), frozenset(sources), settings.health_port)
+    return Install(
+        settings.owner,
+        url,
+        frozenset(settings.namespaces),
+        frozenset(sources),
+        settings.health_port,
+        settings.freeze,
+    )
 
 
 def _missing(settings: Settings) -> Iterator[Problem]:

@@ -47,7 +47,7 @@ async def operate(install: Install) -> None:
     stop = asyncio.Event()
     _heed_signals(stop)
     metrics = Metrics()
-    with closing(MailDatabase(install.url, owner=install.owner)) as database:
+    with closing(MailDatabase(install.url, owner=install.owner, frozen=install.frozen)) as database:
         async with connected(install.namespaces, install.source_namespaces, metrics) as cluster:
             loop = Loop(database=database, world=cluster, source_namespaces=install.source_namespaces, metrics=metrics)
             await _Operator(install, cluster, loop, metrics, stop).run()

@@ -71,6 +71,7 @@ def source_conditions(
     *,
     suspended: bool,
     hold: Hold | None,
+    frozen: bool = False,
     too_slow: bool = False,
     before: Iterable[Mapping[str, Any]] = (),
 ) -> tuple[Condition, ...]:
@@ -78,6 +79,8 @@ def source_conditions(
     ready = _source_ready(health, suspended=suspended, hold=hold)
     if suspended:
         progress = Condition(ConditionType.RECONCILING, "False", Reason.SUSPENDED)
+    elif frozen:
+        progress = Condition(ConditionType.RECONCILING, "False", Reason.FROZEN)
     elif health.gathering:
         progress = Condition(ConditionType.RECONCILING, "True", Reason.PROGRESSING)
     else:
@@ -104,7 +107,7 @@ def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool)
     if refusal is not None:
         return Ready("False", refusal)
     if domain.suspended:
-        return Ready(None, Reason.SUSPENDED)
+        return Ready(None, domain.suspended)
     if any(source.stale for source in health):
         return Ready("Unknown", Reason.SOURCE_STALE)
     if any(source.gathering for source in health):
@@ -145,7 +148,7 @@ def _reconciling(domain: DomainPlan, ready: Ready) -> Condition:
         return Condition(ConditionType.RECONCILING, "True", ready.reason)
     if ready.status is None and not domain.suspended:
         return Condition(ConditionType.RECONCILING, "True", ready.reason)
-    return Condition(ConditionType.RECONCILING, "False", Reason.SUSPENDED if domain.suspended else Reason.RECONCILED)
+    return Condition(ConditionType.RECONCILING, "False", domain.suspended or Reason.RECONCILED)
 
 
 def _stalled(reason: Reason) -> Condition:

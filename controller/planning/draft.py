@@ -10,7 +10,8 @@ from controller.planning.facts import Case, Holding, Origin, Scope, Snapshot
 from controller.planning.identity import Identities
 from controller.planning.sources import Voice
 from controller.planning.standing import Standing
-from controller.resources.maildomain import Mode
+from controller.resources.conditions import Reason
+from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import DomainName, ResourceKey
 
 
@@ -21,8 +22,8 @@ class Draft:
     standing: Standing
     mode: Mode
     """The mode that counts: the declared one, or the one that is asked for."""
-    suspended: bool
-    """By itself, or because all of its sources are."""
+    suspended: Reason | None
+    """Suspended by itself or because all of its sources are, or Frozen with everything else; None = it may act."""
     difference: Difference
     docket: Docket = field(default_factory=Docket)
 
@@ -81,7 +82,7 @@ class Drafter:
         resource = standing.resource
         mode = self.as_if or resource.spec.mode
         voices = tuple(self.voices[key] for key in standing.sources)
-        suspended = resource.spec.suspend or (bool(voices) and all(voice.state.spec.suspend for voice in voices))
+        suspended = self._suspended(resource, voices)
         if not standing.admitted:
             return Draft(standing, mode, suspended, Difference(NOWHERE))
         located = self.located.get(resource.domain, NOWHERE)
@@ -98,6 +99,12 @@ class Drafter:
             now=self.snapshot.taken_at,
         )
         return Draft(standing, mode, suspended, difference, docket)
+
+    def _suspended(self, resource: MailDomain, voices: tuple[Voice, ...]) -> Reason | None:
+        if self.snapshot.freeze is not None:
+            return Reason.FROZEN
+        silenced = bool(voices) and all(voice.state.spec.suspend for voice in voices)
+        return Reason.SUSPENDED if resource.spec.suspend or silenced else None
 
 
 def cases_by_domain(cases: Iterable[Case]) -> Mapping[str, tuple[Case, ...]]:

@@ -289,6 +289,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """Everything is stopped, by a row in our schema or by the process itself."""
+
+    since: datetime | None = None
+    """Database time; None when the process's own setting stops it."""
+    reason: str | None = None
+    """What whoever set it has written down: for the commands of people, never for statuses or logs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The mail database at one moment, read in one transaction."""
 
@@ -312,3 +322,5 @@ class Snapshot:
     activity: Mapping[timedelta, Mapping[DomainName, Activity]]
     """For each window that was asked for: what was carried out within it, by canonical domain name."""
     claims: Mapping[DomainName, Claim]
+    freeze: Freeze | None = None
+    """Whether everything is stopped; asked again inside each write."""

@@ -20,6 +20,7 @@ from controller.planning.identity import identify
 from controller.planning.sources import SourceState, Voice, listen
 from controller.planning.standing import Standing, new_claims
 from controller.planning.wards import convene
+from controller.resources.conditions import Reason
 from controller.resources.maildomain import Mode
 from controller.resources.names import ResourceKey
 
@@ -56,7 +57,8 @@ class DomainPlan:
 
     standing: Standing
     mode: Mode
-    suspended: bool
+    suspended: Reason | None
+    """Why nothing at all may be written for it: Suspended or Frozen; None = its mode decides."""
     difference: Difference
     grants: tuple[Grant, ...] = ()
     adoptions: tuple[Adoption, ...] = ()
@@ -113,7 +115,8 @@ def plan(question: Question) -> Plan:
     return Plan(
         domains=plans,
         holds=tuple(hold for hold in bench.standing.values() if not hold.approved),
-        changes=_changes(plans, drafts, verdict, question, bench),
+        # A freeze stops everything: claims, cases and holds stay as they are as well.
+        changes=Changes() if snapshot.freeze else _changes(plans, drafts, verdict, question, bench),
         ask_again=_ask_again(drafts, voices),
     )
 
@@ -146,6 +149,9 @@ def _judge(drafts: Sequence[Draft], question: Question, bench: Bench) -> _Verdic
             held_grants.update(held)
             granted[draft.key] = len(draft.difference.missing) - len(held)
     session = convene(drafts, question.sources, question.snapshot, granted)
+    if question.snapshot.freeze:
+        bench.keep(question.snapshot.holds)
+        return _Verdict({}, frozenset(), {}, bench.standing, {})
     bench.keep(bench.undecided(judged=session.scopes, declared={draft.scope for draft in drafts}))
     judgement = judge(session.sources, session.domains, session.floors, bench, ripe=session.ripe)
     executed: dict[ResourceKey, tuple[OpenCase, ...]] = defaultdict(tuple)

@@ -111,6 +111,7 @@ def source_status(
     health: SourceHealth,
     *,
     suspended: bool,
+    frozen: bool,
     hold: Hold | None,
     wave: Wave | None,
     estimate: Round | None,
@@ -121,7 +122,9 @@ def source_status(
 ) -> Status:
     """The whole status of one EntitlementSource."""
     known = before.get("conditions", ())
-    conditions = source_conditions(health, suspended=suspended, hold=hold, too_slow=too_slow, before=known)
+    conditions = source_conditions(
+        health, suspended=suspended, frozen=frozen, hold=hold, too_slow=too_slow, before=known
+    )
     return _present(
         observedGeneration=metadata.generation,
         lastHandledReconcileAt=handled or before.get("lastHandledReconcileAt"),

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     SOURCE_STALE = "SourceStale", "Too many administrators have no answer that is young enough to decide on."
     SOURCE_NOT_FOUND = "SourceNotFound", "A source that is referenced does not exist."
     SUSPENDED = "Suspended", "Suspended: nothing is written until suspend is false."
+    FROZEN = "Frozen", "Everything is frozen: nothing is written until the freeze is lifted."
     NOT_AUTHORIZED = "NotAuthorized", "A source that is referenced does not admit this namespace or this domain."
     DOMAIN_CLAIM_CONFLICT = "DomainClaimConflict", "Another MailDomain claims this domain and is older."
     FOREIGN_OWNER = "ForeignOwner", "The domain is claimed by another installation."

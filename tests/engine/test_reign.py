@@ -6,6 +6,8 @@ import pytest
 
 from controller.engine.world import Kind
 from controller.maildb.database import MailDatabase
+from controller.maildb.writing import Written
+from controller.planning.changes import Changes
 from controller.planning.facts import AnswerReason, Subject, Unavailable, Verdict
 from tests.support.database import MailWorld
 from tests.support.operating import SOURCE, Operating, counting
@@ -269,3 +271,45 @@ async def test_a_missing_domain_is_pending_and_granted_when_it_appears(operating
     world.domain("x.fr")
     await operating.settle(2)
     assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("True", "InSync")
+
+
+async def test_a_freeze_is_seen_within_seconds_and_lifted_as_soon(
+    operating: Operating, world: MailWorld, database: MailDatabase
+) -> None:
+    await town(operating, world, 3)
+    database.freeze("a drill")
+    await operating.settle(2)
+    assert operating.world.condition(Kind.DOMAIN, "d00001-fr", "Reconciling") == ("False", "Frozen")
+    assert operating.world.condition(Kind.SOURCE, "deploycenter", "Reconciling") == ("False", "Frozen")
+    assert b"maildomain_frozen 1.0" in operating.metrics.text()
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    world.execute(
+        "DELETE FROM messages_maildomainaccess WHERE id IN (SELECT id FROM messages_maildomainaccess LIMIT 1)"
+    )
+    rows, own = world.dump(), world.dump_own()
+    await operating.wave()
+    await operating.wave()
+    assert (world.dump(), world.dump_own()) == (rows, own)
+    database.lift_freeze()
+    await operating.settle(2)
+    assert len(world.rows_of("messages_maildomainaccess")) == 6, "what is missing is granted at once"
+    await operating.wave()
+    assert admins(world, "d00001.fr") == 1
+    assert b"maildomain_frozen 0.0" in operating.metrics.text()
+
+
+async def test_a_freeze_between_plan_and_write_is_no_failure(
+    operating: Operating, world: MailWorld, database: MailDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await town(operating, world, 1)
+    write = database.write
+
+    def freeze_first(changes: Changes, *, epoch: int) -> Written:
+        database.freeze(None)
+        return write(changes, epoch=epoch)
+
+    monkeypatch.setattr(database, "write", freeze_first)
+    world.execute("DELETE FROM messages_maildomainaccess")
+    await operating.settle(2)
+    assert world.rows_of("messages_maildomainaccess") == []
+    assert operating.world.condition(Kind.DOMAIN, "d00000-fr", "Reconciling") == ("False", "Frozen")

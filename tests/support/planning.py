@@ -16,6 +16,7 @@ from controller.planning.facts import (
     Claim,
     DomainId,
     Entitled,
+    Freeze,
     Hold,
     MailDomainRow,
     Origin,
@@ -80,6 +81,7 @@ class PlanningWorld:
     sources: dict[ResourceKey, EntitlementSource] = field(default_factory=dict)
     answers: dict[ResourceKey, dict[UserId, Answer]] = field(default_factory=dict)
     states: dict[ResourceKey, dict[str, Any]] = field(default_factory=dict)
+    freeze: Freeze | None = None
     _rows_made: int = 0
 
     # --- building ---
@@ -158,6 +160,7 @@ class PlanningWorld:
             spent_holds=frozenset(hold.id for hold in self.holds.values() if hold.closed),
             activity={window: self._activity(window) for window in windows},
             claims=dict(self.claims),
+            freeze=self.freeze,
         )
 
     def _activity(self, window: timedelta) -> dict[DomainName, Activity]:

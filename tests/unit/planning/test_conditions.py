@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.planning.conditions import domain_conditions, source_conditions
-from controller.planning.facts import AnswerReason, Unavailable, Unknown
+from controller.planning.facts import AnswerReason, Freeze, Unavailable, Unknown
 from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.sources import Tally, too_many
 from controller.planning.status import count
@@ -196,3 +196,20 @@ def test_counts_are_those_after_the_pass(world: PlanningWorld) -> None:
     assert count(plan).actual == 3
     assert count(plan, carried_out=False).actual == 2
     assert count(plan).foreign == 0
+
+
+def test_frozen_leaves_ready_as_it_was_and_counts_what_is_left_undone(world: PlanningWorld) -> None:
+    world.user("eve@x.fr")
+    world.says("eve", "x.fr")
+    world.freeze = Freeze()
+    found = conditions(world, before=BEFORE)
+    assert found["Ready"] == ("True", "InSync")
+    assert found["Reconciling"] == ("False", "Frozen")
+    assert world.plan_of("x.fr").suppressed_grants == 1
+
+
+def test_a_frozen_source_says_so_and_goes_on_being_asked(world: PlanningWorld) -> None:
+    health = health_of(world)[source_key()]
+    found = said(source_conditions(health, suspended=False, frozen=True, hold=None))
+    assert found["Ready"] == ("True", "Answering")
+    assert found["Reconciling"] == ("False", "Frozen")

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.planning.changes import Denied, NotEntitled
-from controller.planning.facts import AnswerReason, Entitled, Malformed, Partial, Unavailable, Unknown, Verdict
+from controller.planning.changes import Changes, Denied, NotEntitled
+from controller.planning.facts import AnswerReason, Entitled, Freeze, Malformed, Partial, Unavailable, Unknown, Verdict
 from controller.resources.names import DomainName
 from tests.support.planning import PlanningWorld, source_key
 
@@ -137,3 +137,17 @@ def test_no_limit_is_ever_exceeded(world: PlanningWorld) -> None:
         if any(item.name == name for item in removed):
             floor = specs[DomainName(name)].limits.min_admins
             assert len(world.admins_of(name)) >= min(floor, len(before[name]))
+
+
+@given(worlds())
+@settings(max_examples=200, deadline=None)
+def test_while_everything_is_frozen_nothing_at_all_is_written(world: PlanningWorld) -> None:
+    world.apply()
+    world.repeat(seconds=60)
+    world.freeze = Freeze()
+    before = {hold.id for hold in world.snapshot().holds if not hold.approved}
+    frozen = world.plan()
+    assert frozen.changes == Changes()
+    assert {hold.id for hold in frozen.holds} == before, "what is held stays visible"
+    world.freeze = None
+    assert world.plan() == world.plan()
