@@ -67,6 +67,7 @@ class Domain(Part):
     adoptions: int = Field(description="rows that stand already and become ours")
     pending: int = Field(description="names of an answer or a declaration that have no row to point at yet")
     ambiguous: int = Field(description="e-mails that match more than one active user")
+    denied: Annotated[int, Field(description="rows of deniedAdmins, removed or not")] = 0
 
     def condition(self, kind: str) -> ShownCondition:
         """The condition of one type."""

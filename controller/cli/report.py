@@ -105,6 +105,7 @@ class _Writer:
             adoptions=len(item.adoptions),
             pending=item.difference.pending,
             ambiguous=item.difference.ambiguous,
+            denied=len(item.difference.denied),
         )
 
     def _changes(self, changes: Iterable[tuple[UserId, str]]) -> tuple[Change, ...]:

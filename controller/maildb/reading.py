@@ -15,6 +15,7 @@ from controller.maildb.fence import read_epoch
 from controller.maildb.freezing import read_freeze
 from controller.maildb.keeping import Deed, read_evidence, read_key
 from controller.maildb.own import Own, own_tables
+from controller.planning.changes import Denied
 from controller.planning.facts import (
     OPEN_STATES,
     Access,
@@ -191,14 +192,19 @@ def _spent_holds(connection: Connection, own: Own, owner: str) -> frozenset[str]
 def _activity(
     connection: Connection, own: Own, now: datetime, windows: Collection[timedelta]
 ) -> Mapping[timedelta, Mapping[DomainName, Activity]]:
-    """Count what the journal says was granted and revoked, for every window in one statement."""
+    """Count what the journal says was granted and revoked, for every window in one statement.
+
+    Emergency revocations are no matter of limits: they neither wait for one nor use it up.
+    """
     if not windows:
         return {}
     table, ordered = own.journal.c, sorted(windows)
     counts = [func.count().filter(table.at > now - window) for window in ordered]
     statement = (
         select(table.domain, table.what, *counts)
-        .where(table.at > now - ordered[-1], table.what.in_([Deed.GRANTED, Deed.REVOKED]))
+        .where(
+            table.at > now - ordered[-1], table.what.in_([Deed.GRANTED, Deed.REVOKED]), table.reason != Denied.__name__
+        )
         .group_by(table.domain, table.what)
     )
     found: dict[timedelta, dict[DomainName, dict[str, int]]] = {window: defaultdict(dict) for window in ordered}

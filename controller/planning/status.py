@@ -29,6 +29,8 @@ class Counts:
     pending: int
     ambiguous: int
     protected: int
+    denied: int
+    """Denied administrators whose rows stand."""
     suspected: int
     held: int
 
@@ -49,6 +51,7 @@ def count(domain: DomainPlan, *, carried_out: bool = True) -> Counts:
         pending=difference.pending,
         ambiguous=difference.ambiguous,
         protected=difference.protected,
+        denied=sum(row.id not in gone for row in difference.denied),
         suspected=domain.suspected,
         held=len(domain.held),
     )

@@ -334,3 +334,16 @@ def test_an_unknown_schema_is_named_column_by_column(town: Town, run: Run) -> No
         ran = run(*command)
         assert ran.code == 7
         assert "messages_user.email" in ran.out + ran.err
+
+
+def test_a_denied_administrator_goes_while_the_source_is_down(town: Town, run: Run) -> None:
+    domain = town.domain("x.example", deniedAdmins=["bad@x.example"], limits={"revocations": {"max": 0}})
+    ann, bad = town.person("ann@x.example", "x.example"), town.person("bad@x.example", "x.example")
+    for user in (ann, bad):
+        town.mail.admin(user, domain)
+    town.double.behaviour = Behaviour.DOWN
+    planned = document(run("plan", *FILES, "-o", "json"))["domains"][0]
+    assert (planned["denied"], planned["revocations"]) == (1, [{"user": bad, "reason": "Denied"}])
+    applied = run("apply", *FILES)
+    assert applied.code == 7, "the source could not be asked; what could be done was done"
+    assert town.mail.admins_of(domain) == {ann}

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 
 from controller.maildb.database import MailDatabase
-from controller.planning.changes import Changes
+from controller.planning.changes import Changes, Denied, Revocation
 from controller.planning.facts import Activity, CaseState, Claim, Origin
 from controller.resources.names import DomainName, Email, ResourceKey
 from tests.support.database import (
     OWNER,
+    SOURCE,
     MailWorld,
     access,
     at_each_statement,
@@ -133,6 +134,12 @@ def test_closed_holds_are_spent_and_approved_ones_say_so(database: MailDatabase,
 def test_activity_outside_of_a_window_does_not_count(database: MailDatabase, world: MailWorld) -> None:
     write(database, scene(world).changes)
     assert database.snapshot((), {timedelta(0)}).activity == {timedelta(0): {}}
+
+
+def test_emergency_revocations_use_up_no_limit(database: MailDatabase, world: MailWorld) -> None:
+    leaving = scene(world).leaving
+    write(database, Changes(revocations=(Revocation(leaving, X, (SOURCE,), Denied()),)))
+    assert database.snapshot({X}, {DAY}).activity == {DAY: {}}
 
 
 def test_the_ledger_of_another_owner_is_not_ours(database: MailDatabase, world: MailWorld, database_url: str) -> None:

@@ -128,7 +128,8 @@ def status_of(kind: str) -> dict[str, Any]:
         reachable = ready | {"type": "Reachable", "status": "True", "reason": "Answering"}
         wave = {"startedAt": NOW, "finishedAt": NOW, **counts}
         return common | {"wave": wave, "estimatedRound": rounds, "epoch": 3, "conditions": [ready, reachable]}
-    names = ("desired", "actual", "owned", "foreign", "pending", "ambiguous", "protected", "suspected", "held")
+    people = ("desired", "actual", "owned", "foreign", "pending", "ambiguous")
+    names = (*people, "protected", "denied", "suspected", "held")
     admins = {name: number for number, name in enumerate(names, 11)}
     return common | {"domainID": "d-1", "admins": admins, "lastChange": {"time": NOW, "granted": 1, "revoked": 2}}
 

@@ -203,6 +203,20 @@ def test_a_source_that_is_down_changes_nothing(town: Town) -> None:
     assert town.rows() == rows
 
 
+def test_a_denied_administrator_goes_at_once_while_the_source_is_down(town: Town) -> None:
+    town.grow(3)
+    town.start()
+    town.declare(3)
+    town.ready()
+    town.center.behaviour = Behaviour.DOWN
+    town.apply(town.maildomain("d000.example", deniedAdmins=["u0@d000.example"]))
+    eventually(lambda: len(town.rows()) == 5)
+    town.center.behaviour = None
+    town.poke()
+    assert len(town.rows()) == 5, "the service names them still"
+    assert town.get("maildomains", "d000-example").status["admins"]["denied"] == 0
+
+
 def test_a_refused_key_is_told_and_a_rotated_one_needs_no_restart(town: Town) -> None:
     town.grow(2)
     town.start()

@@ -313,3 +313,42 @@ async def test_a_freeze_between_plan_and_write_is_no_failure(
     await operating.settle(2)
     assert world.rows_of("messages_maildomainaccess") == []
     assert operating.world.condition(Kind.DOMAIN, "d00000-fr", "Reconciling") == ("False", "Frozen")
+
+
+@pytest.mark.parametrize("ownership", ["Ledger", "Authoritative"])
+async def test_a_denied_administrator_goes_at_once_whatever_the_source_says(
+    operating: Operating, world: MailWorld, ownership: str
+) -> None:
+    operating.source.instead = down
+    row = world.domain("x.fr")
+    for email in ("ada@x.fr", "Bad@X.fr", "gone@x.fr", "eve@x.fr"):
+        world.admin(world.user(email, active=email != "gone@x.fr"), row)
+    kept = world.user("other@x.fr")
+    world.admin(kept, row, role=42)
+    operating.domain(
+        "x.fr",
+        ownership=ownership,
+        deniedAdmins=["bad@x.fr", "gone@x.fr", "other@x.fr"],
+        limits={"revocations": {"max": "0%"}, "minAdmins": 2},
+    )
+    await operating.reign.turn()
+    assert admins(world, "x.fr") == 3, "before the first answer, wave and confirmation; another role stays"
+    assert operating.world.status(Kind.DOMAIN, "x-fr")["admins"]["denied"] == 0
+    entries = operating.database.journal()
+    assert [(entry.what, entry.reason) for entry in entries if entry.user] == [("revoked", "Denied")] * 2
+    await operating.settle()
+    operating.source.instead = lambda _: None
+    operating.source.says["Bad@X.fr"] = frozenset({"x.fr"})
+    await operating.wave()
+    assert admins(world, "x.fr") == 3, "a source that names them grants nothing"
+
+
+async def test_a_domain_that_only_observes_shows_its_denied_administrators(
+    operating: Operating, world: MailWorld
+) -> None:
+    world.admin(world.user("bad@x.fr"), world.domain("x.fr"))
+    operating.domain("x.fr", mode="Observe", deniedAdmins=["bad@x.fr"])
+    await operating.settle()
+    assert admins(world, "x.fr") == 1
+    assert operating.world.status(Kind.DOMAIN, "x-fr")["admins"]["denied"] == 1
+    assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("True", "Observing")
