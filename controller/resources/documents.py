@@ -10,10 +10,17 @@ from pydantic import BeforeValidator, Field, SecretBytes, SecretStr, ValidationE
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from controller.errors import InvalidInput, Problem
+from controller.resources.catalogservice import CatalogService
+from controller.resources.charter import Charter, ServiceKind, contradictions
+from controller.resources.group import MailDomainGroup
 from controller.resources.kubeyaml import Flaw, read_yaml, showable
+from controller.resources.link import MailDomainLink
 from controller.resources.maildomain import MailDomain
 from controller.resources.model import API_VERSION, GROUP, Declared, Metadata
 from controller.resources.names import DomainName, ResourceKey
+from controller.resources.restriction import ServiceGroupRestriction
+from controller.resources.role import MailDomainRole
+from controller.resources.rolebinding import MailDomainRoleBinding
 from controller.resources.source import EntitlementSource
 
 
@@ -56,7 +63,19 @@ class Secret(Declared):
         return self.data[key].get_secret_value() if key in self.data else None
 
 
-Declaration = MailDomain | EntitlementSource | Secret
+Declaration = MailDomain | EntitlementSource | ServiceKind | Secret
+
+KINDS: Mapping[str, type[MailDomain | EntitlementSource | ServiceKind]] = {
+    "MailDomain": MailDomain,
+    "EntitlementSource": EntitlementSource,
+    "CatalogService": CatalogService,
+    "MailDomainRole": MailDomainRole,
+    "MailDomainRoleBinding": MailDomainRoleBinding,
+    "MailDomainGroup": MailDomainGroup,
+    "MailDomainLink": MailDomainLink,
+    "ServiceGroupRestriction": ServiceGroupRestriction,
+}
+"""The kinds of our group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +85,7 @@ class Declarations:
     domains: tuple[MailDomain, ...]
     sources: tuple[EntitlementSource, ...]
     secrets: tuple[Secret, ...]
+    charter: Charter
 
 
 def parse_documents(documents: Iterable[Document]) -> Declarations:
@@ -84,12 +104,15 @@ def parse_documents(documents: Iterable[Document]) -> Declarations:
     problems.extend(_doubles(placed))
     domains = tuple(found for _, found in placed if isinstance(found, MailDomain))
     sources = tuple(found for _, found in placed if isinstance(found, EntitlementSource))
-    if not (problems or domains or sources):
+    charter = Charter.of(found for _, found in placed)
+    problems.extend(contradictions(domains, charter))
+    if not problems and all(isinstance(found, Secret) for _, found in placed):
         remedy = f"name files that hold objects of {API_VERSION}"
         problems.append(Problem("input", "", "declares no MailDomain and no EntitlementSource", remedy))
     if problems:
         raise InvalidInput(*problems)
-    return Declarations(domains, sources, tuple(found for _, found in placed if isinstance(found, Secret)))
+    secrets = tuple(found for _, found in placed if isinstance(found, Secret))
+    return Declarations(domains, sources, secrets, charter)
 
 
 def parse_maildomain(obj: Mapping[str, Any], *, strict: bool) -> MailDomain:
@@ -97,12 +120,20 @@ def parse_maildomain(obj: Mapping[str, Any], *, strict: bool) -> MailDomain:
 
     Raises `InvalidInput` with every problem of the object.
     """
-    return _validated(MailDomain, _title(obj), obj, strict=strict)
+    return parse_object(MailDomain, obj, strict=strict)
 
 
 def parse_source(obj: Mapping[str, Any], *, strict: bool) -> EntitlementSource:
     """Parse one object as the API server has it, as `parse_maildomain` does."""
-    return _validated(EntitlementSource, _title(obj), obj, strict=strict)
+    return parse_object(EntitlementSource, obj, strict=strict)
+
+
+T = TypeVar("T", bound=Declared)
+
+
+def parse_object(model: type[T], obj: Mapping[str, Any], *, strict: bool) -> T:
+    """Parse one object of any kind, as `parse_maildomain` does."""
+    return _validated(model, _title(obj), obj, strict=strict)
 
 
 # --- from texts to objects --------------------------------------------------------------------------------------------
@@ -142,14 +173,13 @@ def _placed(where: str, content: Any) -> Iterator[tuple[str, Declaration]]:
     where = f"{where}, {_title(content)}"
     # `status` is the API server's: in a file it is what some server held when the file was written.
     declared = {name: _without_nulls(part) for name, part in content.items() if name != "status"}
-    if kind == "MailDomain":
-        yield where, _validated(MailDomain, where, declared, strict=True)
-    elif kind == "EntitlementSource":
-        yield where, _validated(EntitlementSource, where, declared, strict=True)
+    # Only this name is one that other groups may well have; of the others the apiVersion is a slip.
+    if isinstance(kind, str) and kind in KINDS and (group == GROUP or kind != "CatalogService"):
+        yield where, _validated(KINDS[kind], where, declared, strict=True)
     elif kind == "Secret" and group == "v1":
         yield where, _validated(Secret, where, declared, strict=True)
     elif group == GROUP:
-        raise InvalidInput(Problem(where, "kind", "is not known", "write MailDomain or EntitlementSource"))
+        raise InvalidInput(Problem(where, "kind", "is not known", f"write {', '.join(KINDS)}"))
     elif not (isinstance(kind, str) and isinstance(content.get("apiVersion"), str)):
         raise InvalidInput(Problem(where, "", "is no Kubernetes object", "give it an apiVersion and a kind"))
 
@@ -178,8 +208,6 @@ def _doubles(placed: Iterable[tuple[str, Declaration]]) -> Iterator[Problem]:
 
 
 # --- from objects to models, with problems that people can act on -----------------------------------------------------
-
-T = TypeVar("T", bound=Declared)
 
 _REMEDIES: Mapping[str, str] = {
     "missing": "add it",
@@ -260,5 +288,6 @@ def _title(content: Mapping[str, Any]) -> str:
     """Kind and namespace/name, as far as they can be shown."""
     metadata = content.get("metadata")
     known = metadata if isinstance(metadata, Mapping) else {}
-    key = ResourceKey(showable(known.get("namespace") or "default"), showable(known.get("name")))
+    scoped = content.get("kind") != "CatalogService"
+    key = ResourceKey(showable(known.get("namespace") or "default") if scoped else "", showable(known.get("name")))
     return f"{showable(content.get('kind'))} {key}"

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from controller.resources.model import CanonicalDomain, Declared, Resource, RevocationLimit, Siret
 from controller.resources.names import DomainName, Email, ResourceKey
 from controller.resources.quantities import Amount
+from controller.resources.serviceaccess import DomainServiceAccess
 from controller.resources.source import SourceRef
 
 
@@ -104,6 +105,7 @@ class MailDomainSpec(Declared):
     denied_admins: Admins = ()
     limits: DomainLimits = DomainLimits()
     provisioning: Provisioning = Provisioning()
+    service_access: DomainServiceAccess | None = None
     suspend: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")

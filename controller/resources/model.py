@@ -56,6 +56,7 @@ def between(low: timedelta, high: timedelta) -> AfterValidator:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+NameOrAll = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$")]
 Siret = Annotated[str, Field(pattern=r"^[0-9]{14}$")]
 CanonicalDomain = Annotated[str, Field(min_length=2, max_length=253), AfterValidator(_canonical)]
 Window = Annotated[Duration, between(timedelta(hours=1), timedelta(hours=720))]
@@ -107,6 +108,24 @@ class Metadata(Declared):
         return max(
             (self.annotations[name] for name in REQUESTED_AT_ANNOTATIONS if name in self.annotations), default=None
         )
+
+
+class LocalRef(Declared):
+    """An object by name: of the same namespace, or of the cluster."""
+
+    name: Name
+
+
+class ObjectRef(Declared):
+    """An object by namespace and name."""
+
+    namespace: Name
+    name: Name
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name."""
+        return ResourceKey(self.namespace, self.name)
 
 
 class SecretKeyRef(Declared):

@@ -23,13 +23,13 @@ _DOMAIN = re.compile(DOMAIN_PATTERN.removesuffix("$") + r"\Z")
 
 
 class ResourceKey(NamedTuple):
-    """Namespace and name of one resource."""
+    """Namespace and name of one resource; the namespace of a resource of the cluster is empty."""
 
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 def fold(text: str) -> str:

@@ -5,12 +5,21 @@ from typing import Any
 import pytest
 
 from controller.errors import InvalidInput
-from controller.resources.documents import parse_maildomain, parse_source
+from controller.resources.documents import KINDS, parse_object
 from tests.support.crd import crd, nodes
-from tests.support.declared import DEPLOY_CENTER, LEAST, MAILDOMAIN, SOURCE, WHOLE, changed
+from tests.support.declared import DEPLOY_CENTER, LEAST, SOURCE, WHOLE, Step, changed
 from tests.support.refusals import RULES, SHAPES, UNKNOWN, Refused
 
-PARSERS = {"EntitlementSource": parse_source, "MailDomain": parse_maildomain}
+FIXED: tuple[tuple[str, tuple[Step, ...]], ...] = (
+    ("MailDomain", ("spec", "domain")),
+    ("MailDomainRoleBinding", ("spec", "mailDomainRef", "name")),
+    ("MailDomainRoleBinding", ("spec", "roleRef", "name")),
+    ("MailDomainLink", ("spec", "upstream", "name")),
+    ("MailDomainLink", ("spec", "upstream", "namespace")),
+    ("MailDomainLink", ("spec", "downstream", "name")),
+    ("ServiceGroupRestriction", ("spec", "mailDomainRef", "name")),
+)
+"""What can't be changed: another object is wanted then."""
 
 
 def title(refused: Refused) -> str:
@@ -37,24 +46,26 @@ def test_the_schema_does_not_know_what_comes_with_later_work(refused: Refused) -
 @pytest.mark.parametrize("refused", [*RULES, *SHAPES, *UNKNOWN], ids=title)
 def test_the_model_refuses_the_same(refused: Refused) -> None:
     with pytest.raises(InvalidInput):
-        PARSERS[refused.kind](refused.obj, strict=True)
+        parse_object(KINDS[refused.kind], refused.obj, strict=True)
 
 
 def test_every_rule_is_in_the_table() -> None:
     shown = {refusal.message for refused in RULES for refusal in crd(refused.kind).refusals(refused.obj)}
-    before, after = MAILDOMAIN, changed(MAILDOMAIN, "spec", "domain", to="other.example")
-    shown |= {refusal.message for refusal in crd("MailDomain").refusals(after, before=before)}
+    for kind, steps in FIXED:
+        after = changed(WHOLE[kind], *steps, to="other.example")
+        shown |= {refusal.message for refusal in crd(kind).refusals(after, before=WHOLE[kind])}
 
     assert {rule["message"] for kind in WHOLE for rule in rules(kind)} == shown
 
 
-def test_the_domain_can_not_be_changed() -> None:
-    after = changed(MAILDOMAIN, "spec", "domain", to="other.example")
+@pytest.mark.parametrize(("kind", "steps"), FIXED)
+def test_what_an_object_is_about_can_not_be_changed(kind: str, steps: tuple[Step, ...]) -> None:
+    after = changed(WHOLE[kind], *steps, to="other.example")
 
-    assert crd("MailDomain").refusals(after) == []
-    [refusal] = crd("MailDomain").refusals(after, before=MAILDOMAIN)
-    assert refusal.path == "spec.domain"
-    assert refusal.message == "spec.domain can't be changed: create another MailDomain for the new name"
+    assert crd(kind).refusals(after) == []
+    [refusal] = crd(kind).refusals(after, before=WHOLE[kind])
+    assert refusal.path == ".".join(map(str, steps[:2]))
+    assert refusal.message.startswith(f"{refusal.path} can't be changed: create another ")
 
 
 def test_everything_else_can_be_changed() -> None:

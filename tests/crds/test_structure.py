@@ -18,6 +18,16 @@ NOT_CORE_CEL = re.compile(
     r"isURL|url\(|lowerAscii|upperAscii|quantity\(|\.\?|optional\.|isSorted|\.find|format\.|ip\(|cidr\("
 )
 OURS = ("spec", "status")
+SHORT_NAMES = {
+    "CatalogService": "mdsvc",
+    "EntitlementSource": "mdsrc",
+    "MailDomain": "mdom",
+    "MailDomainGroup": "mdgrp",
+    "MailDomainLink": "mdlink",
+    "MailDomainRole": "mdrole",
+    "MailDomainRoleBinding": "mdrb",
+    "ServiceGroupRestriction": "mdsgr",
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -93,11 +103,18 @@ def test_one_version_with_a_status_of_its_own(kind: str) -> None:
     assert version["subresources"] == {"status": {}}
 
 
+def test_the_deprecated_kind_says_what_replaces_it(kind: str) -> None:
+    warning = crd(kind).version.get("deprecationWarning", "")
+
+    assert crd(kind).version.get("deprecated", False) == (kind == "ServiceGroupRestriction")
+    assert ("MailDomainRole" in warning) == (kind == "ServiceGroupRestriction")
+
+
 def test_names_and_category(kind: str) -> None:
     spec = crd(kind).raw["spec"]
 
-    assert spec["scope"] == "Namespaced"
-    assert spec["names"]["shortNames"] == [{"MailDomain": "mdom", "EntitlementSource": "mdsrc"}[kind]]
+    assert spec["scope"] == ("Cluster" if kind == "CatalogService" else "Namespaced")
+    assert spec["names"]["shortNames"] == [SHORT_NAMES[kind]]
     assert spec["names"]["categories"] == ["maildomain"]
     assert crd(kind).raw["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
 
@@ -107,6 +124,12 @@ def test_names_and_category(kind: str) -> None:
     [
         ("MailDomain", ["Domain", "Mode", "Ready", "Reason", "Admins", "Desired", "Held", "Age"]),
         ("EntitlementSource", ["Ready", "Reason", "Reachable", "Wave", "Held", "Age"]),
+        ("CatalogService", ["Type", "Active", "Ready", "Reason", "Domains", "Age"]),
+        ("MailDomainRole", ["Access", "Impersonation", "Ready", "Reason", "Bindings", "Age"]),
+        ("MailDomainRoleBinding", ["Domain", "Role", "Ready", "Reason", "Resolved", "Age"]),
+        ("MailDomainGroup", ["Ready", "Reason", "Declared", "Resolved", "Age"]),
+        ("MailDomainLink", ["Upstream", "Downstream", "Synced", "Reason", "Mapped", "Age"]),
+        ("ServiceGroupRestriction", ["Domain", "Restrict", "Ready", "Reason", "Denied", "Age"]),
     ],
 )
 def test_the_columns_tell_whether_it_is_right(kind: str, columns: list[str]) -> None:

@@ -15,9 +15,10 @@ from controller.resources.model import APPROVE_ANNOTATION, PROVISIONED_ANNOTATIO
 from controller.settings import Settings
 from tests.docs.pages import ROOT, page, plain
 from tests.docs.reference import as_markdown, columns, rows
+from tests.support.crd import KINDS
 
 DOCS = ROOT / "docs"
-KINDS = ("EntitlementSource", "MailDomain")
+READY_KINDS = ("EntitlementSource", "MailDomain")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, typed as a command
 
 
@@ -70,7 +71,7 @@ def test_each_reason_names_conditions_that_exist_and_a_remedy() -> None:
         assert remedy, reason
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", READY_KINDS)
 def test_the_tables_of_ready_use_reasons_that_exist(kind: str) -> None:
     article = "an" if kind[0] in "AEIOU" else "a"
     cells = (cell for row in table("conditions.md", f"Ready of {article} {kind}") for cell in row[1:])

@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.resources.documents import parse_maildomain, parse_source
+from controller.resources.documents import KINDS, parse_object
 from tests.support.apiserver import ControlPlane
 from tests.support.crd import ROOT, crd
 from tests.support.declared import LEAST, MAILDOMAIN, WHOLE, changed
 from tests.support.kubectl import Kubectl, KubectlError
 from tests.support.refusals import RULES, SHAPES, UNKNOWN, Refused
 
-CRDS = ("crd/entitlementsources.maildomain.dev", "crd/maildomains.maildomain.dev")
+CRDS = tuple(f"crd/{crd(kind).raw['metadata']['name']}" for kind in KINDS)
 NOW = "2026-01-01T00:00:00Z"
-PARSERS = {"EntitlementSource": parse_source, "MailDomain": parse_maildomain}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def dry_run(kubectl: Kubectl, obj: Mapping[str, Any]) -> Mapping[str, Any]:
     return stored
 
 
-def test_both_kinds_are_structural_and_established(kubectl: Kubectl) -> None:
+def test_all_kinds_are_structural_and_established(kubectl: Kubectl) -> None:
     for name in CRDS:
         found = kubectl.get("crd", name.partition("/")[2])
         assert {
@@ -80,18 +79,18 @@ def test_an_unknown_field_is_refused_by_a_strict_client(kubectl: Kubectl, refuse
 
 
 @pytest.mark.parametrize(
-    "obj", [*WHOLE.values(), *LEAST.values()], ids=["whole source", "whole domain", "least source", "least domain"]
+    "obj",
+    [*WHOLE.values(), *LEAST.values()],
+    ids=[*(f"whole {kind}" for kind in WHOLE), *(f"least {kind}" for kind in LEAST)],
 )
 def test_the_server_sets_the_defaults_of_the_offline_rules_and_of_the_models(
     kubectl: Kubectl, obj: dict[str, Any]
 ) -> None:
     stored = dry_run(kubectl, obj)
 
-    parse = PARSERS[obj["kind"]]
+    model = KINDS[obj["kind"]]
     assert stored["spec"] == crd(obj["kind"]).admitted(obj)["spec"]
-    assert parse(stored, strict=False).model_dump(include={"spec"}) == parse(obj, strict=True).model_dump(
-        include={"spec"}
-    )
+    assert parse_object(model, stored, strict=False).spec == parse_object(model, obj, strict=True).spec
 
 
 def test_the_samples_are_accepted_as_they_are(kubectl: Kubectl, namespace: str) -> None:
@@ -99,6 +98,8 @@ def test_the_samples_are_accepted_as_they_are(kubectl: Kubectl, namespace: str) 
 
     assert len(kubectl.list("mdom", namespace=namespace)) == 2
     assert len(kubectl.list("mdsrc", namespace=namespace)) == 2
+    assert len(kubectl.list("mdrole", namespace=namespace)) == 2
+    assert len(kubectl.list("mdrb", namespace=namespace)) == 1
 
 
 def test_the_domain_can_not_be_changed_and_the_rest_can(kubectl: Kubectl, namespace: str) -> None:
@@ -121,6 +122,8 @@ def status_of(kind: str) -> dict[str, Any]:
         "lastTransitionTime": NOW,
         "observedGeneration": 1,
     }
+    if kind not in ("EntitlementSource", "MailDomain"):
+        return {"observedGeneration": 1, "conditions": [ready], **_OTHERS[kind]}
     common = {"observedGeneration": 1, "lastHandledReconcileAt": "now", "hold": hold, "conditions": [ready]}
     if kind == "EntitlementSource":
         counts = dict.fromkeys(("asked", "entitled", "partial", "unknown", "malformed", "unavailable"), 7)
@@ -131,7 +134,24 @@ def status_of(kind: str) -> dict[str, Any]:
     people = ("desired", "actual", "owned", "foreign", "pending", "ambiguous")
     names = (*people, "protected", "denied", "suspected", "held")
     admins = {name: number for number, name in enumerate(names, 11)}
-    return common | {"domainID": "d-1", "admins": admins, "lastChange": {"time": NOW, "granted": 1, "revoked": 2}}
+    services = {"members": 3, "allowed": {"drive": 1}, "wouldLose": 2, "wouldGain": 0, "lastRowLeak": 1}
+    change = {"time": NOW, "granted": 1, "revoked": 2}
+    return common | {"domainID": "d-1", "admins": admins, "serviceAccess": services, "lastChange": change}
+
+
+_PEOPLE = {"declared": 4, "resolved": 2, "pending": 1, "ambiguous": 1}
+_OTHERS: Mapping[str, Mapping[str, Any]] = {
+    "CatalogService": {"domains": 3},
+    "MailDomainRole": {"bindings": 2},
+    "MailDomainRoleBinding": {"subjects": _PEOPLE},
+    "MailDomainGroup": {"members": _PEOPLE},
+    "MailDomainLink": {
+        "roles": [{"upstream": "elected", "downstream": "elected-1", "mapped": 2, "unmapped": ["grist-national"]}],
+        "conflicts": ["member"],
+        "counts": {"roles": 1, "conflicts": 1, "unmapped": 1},
+    },
+    "ServiceGroupRestriction": {"denied": 5, "lastRowLeak": 1},
+}
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -174,6 +194,29 @@ def test_kubectl_get_tells_at_a_glance(kubectl: Kubectl, namespace: str, kind: s
     assert " ".join(printed[1]).startswith(row)
 
 
+def test_writing_a_restriction_warns_and_names_its_replacement(kubectl: Kubectl, namespace: str) -> None:
+    written = kubectl.run("apply", "-n", namespace, "-f", "-", input=yaml.safe_dump(WHOLE["ServiceGroupRestriction"]))
+
+    assert "deprecated: write MailDomainRole and MailDomainRoleBinding" in written.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("MailDomainRoleBinding", "spec.mailDomainRef"),
+        ("MailDomainRoleBinding", "spec.roleRef"),
+        ("MailDomainLink", "spec.upstream"),
+        ("MailDomainLink", "spec.downstream"),
+        ("ServiceGroupRestriction", "spec.mailDomainRef"),
+    ],
+)
+def test_what_an_object_is_about_can_not_be_changed(kubectl: Kubectl, namespace: str, kind: str, path: str) -> None:
+    kubectl.apply(yaml.safe_dump(WHOLE[kind]), namespace=namespace)
+
+    with pytest.raises(KubectlError, match=rf"{path} can't be changed"):
+        kubectl.apply(yaml.safe_dump(changed(WHOLE[kind], *path.split("."), "name", to="b")), namespace=namespace)
+
+
 def test_domains_are_found_by_name_and_by_mode(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(ROOT / "manifests" / "samples", namespace=namespace)
 
@@ -184,13 +227,17 @@ def test_domains_are_found_by_name_and_by_mode(kubectl: Kubectl, namespace: str)
     assert found("spec.mode=Observe") == "maildomain.maildomain.dev/ville-example"
 
 
-def test_the_category_shows_both_kinds_and_all_shows_none(kubectl: Kubectl, namespace: str) -> None:
+def test_the_category_shows_our_kinds_and_all_shows_none(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(ROOT / "manifests" / "samples", namespace=namespace)
 
-    both = kubectl.run("get", "maildomain", "-n", namespace, "-o", "name").stdout.split()
-    assert {name.partition("/")[0] for name in both} == {
-        "maildomain.maildomain.dev",
-        "entitlementsource.maildomain.dev",
+    shown = kubectl.run("get", "maildomain", "-n", namespace, "-o", "name").stdout.split()
+    assert {name.partition(".")[0] for name in shown} == {
+        "catalogservice",
+        "entitlementsource",
+        "maildomain",
+        "maildomaingroup",
+        "maildomainrole",
+        "maildomainrolebinding",
     }
     assert "maildomain.dev" not in kubectl.run("get", "all", "-n", namespace, "-o", "name").stdout
 

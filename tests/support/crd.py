@@ -20,7 +20,16 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 ROOT = Path(__file__).parents[2]
-KINDS = {"EntitlementSource": "entitlementsources.yaml", "MailDomain": "maildomains.yaml"}
+KINDS = {
+    "CatalogService": "catalogservices.yaml",
+    "EntitlementSource": "entitlementsources.yaml",
+    "MailDomain": "maildomains.yaml",
+    "MailDomainGroup": "maildomaingroups.yaml",
+    "MailDomainLink": "maildomainlinks.yaml",
+    "MailDomainRole": "maildomainroles.yaml",
+    "MailDomainRoleBinding": "maildomainrolebindings.yaml",
+    "ServiceGroupRestriction": "servicegrouprestrictions.yaml",
+}
 
 Schema = Mapping[str, Any]
 
@@ -113,8 +122,13 @@ def _json_schema(schema: Schema, *, root: bool = True) -> Schema:
     return result
 
 
+@functools.cache
+def _regex(pattern: str) -> Any:
+    return re2.compile(pattern)
+
+
 def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
-    if isinstance(value, str) and not re2.search(pattern, value):
+    if isinstance(value, str) and not _regex(pattern).search(value):
         yield ValidationError(f"should match {pattern}")
 
 

@@ -53,16 +53,106 @@ MAILDOMAIN: dict[str, Any] = {
             "identitySync": False,
             "customAttributes": {"siret": "21590350100017", "population": 1200},
         },
+        "serviceAccess": {
+            "services": [{"name": "drive-nord"}, {"name": "messages-nord"}],
+            "defaultRoleRef": {"name": "member"},
+            "enforcement": "Audit",
+            "unassignedMembers": "DefaultRole",
+            "impersonationMode": "Subject",
+            "superuserAccess": "All",
+            "legacyGroupRestrictions": "Disabled",
+            "allowedDownstreams": [{"namespace": "org-1", "name": "*"}, {"namespace": "org-2", "name": "ville"}],
+        },
         "suspend": False,
     },
 }
-WHOLE = {"EntitlementSource": SOURCE, "MailDomain": MAILDOMAIN}
+SERVICE: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "CatalogService",
+    "metadata": {"name": "drive-nord"},
+    "spec": {
+        "type": "drive",
+        "active": True,
+        "upstreamRef": {"name": "drive-national"},
+        "subscription": {"sourceRef": {"namespace": "platform", "name": "drive"}, "probeEmail": "probe@dsi.example"},
+    },
+}
+ROLE: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "MailDomainRole",
+    "metadata": {"name": "elected"},
+    "spec": {
+        "serviceAccess": {"mode": "Selected", "services": ["messages-nord", "drive-nord"]},
+        "impersonation": {
+            "mode": "Selected",
+            "subjects": [{"kind": "User", "email": "standard@commune.example"}, {"kind": "Group", "name": "desk"}],
+        },
+        "upstreamRef": {"name": "elected", "uid": "5f0c0a3e-0000-4000-8000-000000000001"},
+    },
+}
+BINDING: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "MailDomainRoleBinding",
+    "metadata": {"name": "elected-commune"},
+    "spec": {
+        "mailDomainRef": {"name": "commune"},
+        "roleRef": {"name": "elected"},
+        "subjects": [{"kind": "User", "email": "maire@commune.example"}, {"kind": "Group", "name": "deputies"}],
+    },
+}
+GROUP: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "MailDomainGroup",
+    "metadata": {"name": "deputies"},
+    "spec": {"members": ["adjointe@commune.example"]},
+}
+LINK: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "MailDomainLink",
+    "metadata": {"name": "from-national"},
+    "spec": {
+        "upstream": {"namespace": "national", "name": "model"},
+        "downstream": {"name": "commune"},
+        "roles": {"matchNames": ["elected", "*"]},
+        "serviceMapping": {
+            "byUpstreamRef": True,
+            "overrides": [{"upstream": "docs-national", "downstream": "docs-nord"}],
+        },
+        "localServices": "Keep",
+        "conflictPolicy": "Refuse",
+    },
+}
+RESTRICTION: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "ServiceGroupRestriction",
+    "metadata": {"name": "commune"},
+    "spec": {
+        "mailDomainRef": {"name": "commune"},
+        "restrict": True,
+        "groups": [{"service": "drive-nord", "group": "accounts"}],
+    },
+}
+WHOLE = {obj["kind"]: obj for obj in (SOURCE, MAILDOMAIN, SERVICE, ROLE, BINDING, GROUP, LINK, RESTRICTION)}
 """Each kind with every field set."""
 
 LEAST: dict[str, dict[str, Any]] = {
     "EntitlementSource": SOURCE | {"spec": {"provider": {"local": {}}}},
     "MailDomain": MAILDOMAIN
     | {"spec": {"domain": "commune.example", "mode": "Observe", "sourceRefs": [{"name": "deploycenter"}]}},
+    "CatalogService": SERVICE | {"spec": {"type": "drive"}},
+    "MailDomainRole": ROLE | {"spec": {"serviceAccess": {"mode": "None"}}},
+    "MailDomainRoleBinding": BINDING
+    | {
+        "spec": {
+            "mailDomainRef": {"name": "commune"},
+            "roleRef": {"name": "elected"},
+            "subjects": [{"kind": "Group", "name": "deputies"}],
+        }
+    },
+    "MailDomainGroup": GROUP | {"spec": {"members": []}},
+    "MailDomainLink": LINK
+    | {"spec": {"upstream": {"namespace": "national", "name": "model"}, "downstream": {"name": "commune"}}},
+    "ServiceGroupRestriction": RESTRICTION | {"spec": {"mailDomainRef": {"name": "commune"}, "restrict": True}},
 }
 """Each kind with what it requires and no more."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.declared import DEPLOY_CENTER, MAILDOMAIN, SOURCE, STATIC, Absent, Step, changed
+from tests.support.declared import DEPLOY_CENTER, STATIC, WHOLE, Absent, Step, changed
 
 LONG_LABEL = "a" * 64
 LONG_NAME = ".".join(["a" * 62] * 5)
@@ -24,7 +24,7 @@ class Refused:
 
     @property
     def obj(self) -> dict[str, Any]:
-        return changed(SOURCE if self.kind == "EntitlementSource" else MAILDOMAIN, *self.steps, to=self.value)
+        return changed(WHOLE[self.kind], *self.steps, to=self.value)
 
 
 def _maildomain(title: str, path: str, value: object, words: str, *, at: str = "") -> Refused:
@@ -33,6 +33,10 @@ def _maildomain(title: str, path: str, value: object, words: str, *, at: str = "
 
 def _source(title: str, path: str, value: object, words: str, *, at: str = "") -> Refused:
     return Refused(title, "EntitlementSource", _steps(path), value, at or path, words)
+
+
+def _of(kind: str, title: str, path: str, value: object, words: str, *, at: str = "") -> Refused:
+    return Refused(title, kind, _steps(path), value, at or path, words)
 
 
 def _steps(path: str) -> tuple[Step, ...]:
@@ -48,6 +52,10 @@ _WINDOW = "spec.limits.revocations.window must be a duration from 1h to 720h"
 _BOTH = "spec.deniedAdmins and spec.protectedAdmins must not name the same e-mail: remove it from one of them"
 _STALE = "spec.staleAfter must be at least twice spec.interval: raise staleAfter or shorten interval"
 _PROVIDER = "spec.provider must have exactly one of deployCenter, static and local: set one and remove the others"
+_ACCESS = "spec.serviceAccess.services must be set for mode Selected and for no other: name at least one service"
+_IMPERSONATION = "spec.impersonation.subjects must be set for mode Selected and for no other: name at least one subject"
+_SUBJECT = "must have an email for kind User and a name for kind Group: set the one and remove the other"
+_ROLE, _BINDING, _RESTRICTION = "MailDomainRole", "MailDomainRoleBinding", "ServiceGroupRestriction"
 _URL = f"{_DC}.url must be an address without user, query and fragment: write https://HOST/PATH"
 
 RULES = (
@@ -74,6 +82,34 @@ RULES = (
         _ATTRIBUTES,
         {"a" * 65: "x"},
         f"{_ATTRIBUTES} must have names of 1 to 64 characters",
+    ),
+    _of(
+        _ROLE,
+        "Selected without services",
+        "spec.serviceAccess",
+        {"mode": "Selected"},
+        _ACCESS,
+        at="spec.serviceAccess.services",
+    ),
+    _of(_ROLE, "All with services", "spec.serviceAccess.mode", "All", _ACCESS, at="spec.serviceAccess.services"),
+    _of(_ROLE, "None with services", "spec.serviceAccess.mode", "None", _ACCESS, at="spec.serviceAccess.services"),
+    _of(
+        _ROLE,
+        "impersonation of nobody selected",
+        "spec.impersonation.subjects",
+        Absent,
+        _IMPERSONATION,
+        at="spec.impersonation.subjects",
+    ),
+    _of(_ROLE, "a user without an e-mail", "spec.impersonation.subjects[0]", {"kind": "User", "name": "a"}, _SUBJECT),
+    _of(_BINDING, "a group without a name", "spec.subjects[1]", {"kind": "Group"}, _SUBJECT),
+    _of(_BINDING, "a user with a name as well", "spec.subjects[0].name", "a", _SUBJECT, at="spec.subjects[0]"),
+    _of(
+        _RESTRICTION,
+        "two rows of one service",
+        "spec.groups",
+        [{"service": "a", "group": "b"}, {"service": "a", "group": "c"}],
+        "spec.groups must have one row a service",
     ),
     _source("no provider", "spec.provider", {}, _PROVIDER),
     _source("two providers", "spec.provider", {"local": {}, "static": STATIC}, _PROVIDER),
@@ -174,11 +210,30 @@ SHAPES = (
     _source("a namespace in capitals", "spec.consumers[0].namespaces[0]", "Org", "should match"),
     _source("a star within a name", "spec.consumers[0].domains[1]", "a.*.fr", "should match"),
     _source("suspend in words", "spec.suspend", "yes", "must be of type boolean"),
+    _of(_ROLE, "Selected with an empty list", "spec.serviceAccess.services", [], "should have at least 1 items"),
+    _of(_ROLE, "an empty service id", "spec.serviceAccess.services[0]", "", "should be at least 1 chars long"),
+    _of(_ROLE, "a role that says nothing about services", "spec.serviceAccess", Absent, "required"),
+    _of(_ROLE, "impersonation without a mode", "spec.impersonation.mode", Absent, "required"),
+    _of(_BINDING, "a binding of nobody", "spec.subjects", [], "should have at least 1 items"),
+    _of(_BINDING, "a subject of another kind", "spec.subjects[0].kind", "Everybody", "supported values"),
+    _of("MailDomainGroup", "no e-mail", "spec.members[0]", "adjointe", "should match"),
+    _of("MailDomainLink", "an upstream without a namespace", "spec.upstream.namespace", Absent, "required"),
+    _of("MailDomainLink", "no role at all", "spec.roles.matchNames", [], "should have at least 1 items"),
+    _of("MailDomainLink", "another policy", "spec.conflictPolicy", "Merge", "supported values"),
+    _of("CatalogService", "no type", "spec.type", Absent, "required"),
+    _of("CatalogService", "no e-mail to ask with", "spec.subscription.probeEmail", Absent, "required"),
+    _of(_RESTRICTION, "no word on restrict", "spec.restrict", Absent, "required"),
+    _of(_RESTRICTION, "a row without a group", "spec.groups[0].group", Absent, "required"),
+    _maildomain("no service", "spec.serviceAccess.services", [], "should have at least 1 items"),
+    _maildomain("a service without a name", "spec.serviceAccess.services[0].name", None, "required"),
+    _maildomain("another enforcement", "spec.serviceAccess.enforcement", "Dry", "supported values"),
+    _maildomain("consent to no namespace", "spec.serviceAccess.allowedDownstreams[0].namespace", "*", "should match"),
 )
 """Refused by type, bound, pattern or enum, with the server's words."""
 
 UNKNOWN = (
-    _maildomain("a field of later work", "spec.serviceAccess", {}, "unknown field"),
+    _maildomain("a misspelt field of services", "spec.serviceAccess.service", [], "unknown field"),
+    _of("MailDomainGroup", "names for e-mails", "spec.names", ["a"], "unknown field"),
     _maildomain("a field of later work in the limits", "spec.limits.adminEmailDomains", ["a.fr"], "unknown field"),
     _maildomain("a misspelt field", "spec.sourceRef", [], "unknown field"),
     _maildomain("a field in snake case", "spec.source_refs", [{"name": "a"}], "unknown field"),

@@ -11,9 +11,10 @@ import yaml
 from controller.resources.documents import Document, parse_documents
 from controller.settings import Settings
 from tests.envtest import build
-from tests.support.crd import ROOT, crd
+from tests.support.crd import KINDS, ROOT, crd
 
 SAMPLES = ROOT / "manifests" / "samples"
+PLURALS = [crd(kind).raw["spec"]["names"]["plural"] for kind in KINDS]
 Manifest = dict[str, Any]
 
 
@@ -50,8 +51,7 @@ def test_one_command_installs_everything(install: list[Manifest]) -> None:
     assert sorted(manifest["kind"] for manifest in install) == [
         "ClusterRole",
         "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "CustomResourceDefinition",
+        *["CustomResourceDefinition"] * len(KINDS),
         "Deployment",
         "Namespace",
         "NetworkPolicy",
@@ -82,12 +82,8 @@ def test_the_operator_may_see_what_is_declared_and_say_what_came_of_it_and_no_mo
         for verb in rule["verbs"]
     }
     assert allowed == {
-        ("maildomain.dev", "maildomains", "list"),
-        ("maildomain.dev", "maildomains", "watch"),
-        ("maildomain.dev", "entitlementsources", "list"),
-        ("maildomain.dev", "entitlementsources", "watch"),
-        ("maildomain.dev", "maildomains/status", "patch"),
-        ("maildomain.dev", "entitlementsources/status", "patch"),
+        *(("maildomain.dev", plural, verb) for plural in PLURALS for verb in ("list", "watch")),
+        *(("maildomain.dev", f"{plural}/status", "patch") for plural in PLURALS),
         ("", "events", "create"),
     }
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import InvalidInput, Problem
-from controller.resources.documents import Declarations, Document, parse_documents
+from controller.resources.documents import KINDS, Declarations, Document, parse_documents
 from controller.resources.names import ResourceKey
 from tests.support.declared import API_VERSION, LEAST, MAILDOMAIN, SOURCE, WHOLE, Absent, Step, changed
 
@@ -219,7 +219,7 @@ ALIAS = "has an alias of nothing, of itself, or of too much; write out what the 
         ("a: b", "1, *** default/***: is no Kubernetes object; give it an apiVersion and a kind"),
         (
             "{apiVersion: maildomain.dev/v1alpha1, kind: MailDomains, metadata: {name: a}}",
-            "1, MailDomains default/a: kind: is not known; write MailDomain or EntitlementSource",
+            f"1, MailDomains default/a: kind: is not known; write {', '.join(KINDS)}",
         ),
         (
             "{apiVersion: v1, kind: List, items: [{apiVersion: v1}]}",
