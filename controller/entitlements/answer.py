@@ -58,7 +58,7 @@ def _no_answer(status: int, *, throttled: bool) -> AnswerReason:
         return AnswerReason.THROTTLED
     if 300 <= status < 400:
         return AnswerReason.REDIRECT
-    if status == 405:
+    if status in (405, 501):
         return AnswerReason.METHOD_NOT_ALLOWED
     return AnswerReason.CLIENT_ERROR if 400 <= status < 500 else AnswerReason.SERVER_ERROR
 

@@ -52,8 +52,8 @@ class Posting:
     def end(self, verdict: Verdict | None) -> bool:
         """Note what a POST brought, None when it was given up; tell whether the same must be asked by GET at once.
 
-        A 405 is about the method. Before the first answer so is any other 4xx: the service itself gives none, so it is
-        a gateway's. A 400 may be about the user or about our body, and proves nothing.
+        A 405 or 501 is about the method. Before the first answer so is any other 4xx: the service itself gives none, so
+        it is a gateway's. A 400 may be about the user or about our body, and proves nothing.
         """
         self._trying = False
         unknown = self._known is _Known.NOTHING

@@ -72,7 +72,7 @@ class DeployCenter(Declared):
     timeout: Annotated[Duration, between(timedelta(seconds=1), timedelta(minutes=2))] = timedelta(seconds=10)
     concurrency: Annotated[int, Field(strict=True, ge=1, le=32)] = 8
     requests_per_second: Annotated[int, Field(strict=True, ge=1, le=1000)] = 50
-    metrics_push: MetricsPush = MetricsPush.AUTO
+    metrics_push: MetricsPush = MetricsPush.NEVER
     ca_bundle_secret_ref: SecretKeyRef | None = None
 
     @model_validator(mode="after")

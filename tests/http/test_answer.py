@@ -221,6 +221,7 @@ def test_a_list_over_the_limit_is_refused() -> None:
         (403, None, Unavailable(R.CLIENT_ERROR)),
         (404, None, Unavailable(R.CLIENT_ERROR)),
         (405, None, Unavailable(R.METHOD_NOT_ALLOWED)),
+        (501, None, Unavailable(R.METHOD_NOT_ALLOWED)),
         (406, None, Unavailable(R.CLIENT_ERROR)),
         (431, None, Unavailable(R.CLIENT_ERROR)),
         (429, None, Unavailable(R.THROTTLED)),

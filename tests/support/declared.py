@@ -13,7 +13,7 @@ DEPLOY_CENTER: dict[str, Any] = {
     "timeout": "10s",
     "concurrency": 8,
     "requestsPerSecond": 50,
-    "metricsPush": "Auto",
+    "metricsPush": "Never",
     "caBundleSecretRef": {"name": "authorities", "key": "ca.crt"},
 }
 STATIC: dict[str, Any] = {"grants": [{"email": "secours@commune.example", "domains": ["commune.example"]}]}

@@ -70,7 +70,6 @@ def declared(
         "organization": {"pivotSirets": pivots, "claims": claims},
         "timeout": "1s",
         "requestsPerSecond": 1000,
-        "metricsPush": "Never",
         **spec,
     }
     return EntitlementSource.model_validate(
