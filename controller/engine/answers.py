@@ -44,6 +44,10 @@ class AnswerBook:
         self._answers[subject.user] = answer
         return answer
 
+    def forget(self, user: UserId) -> bool:
+        """Drop the answer about one user; return whether there was one."""
+        return self._answers.pop(user, None) is not None
+
     def forget_all_but(self, users: AbstractSet[UserId]) -> None:
         """Drop the answers about users who can't be asked about any more."""
         for user in self._answers.keys() - users:

@@ -93,6 +93,8 @@ class Desk:
     """When a user whose ask failed may be asked again, outside of waves."""
     _out: set[UserId] = field(default_factory=set)
     """Users who are being asked at this moment."""
+    _doubted: set[UserId] = field(default_factory=set)
+    """Users who have to be asked before anything is decided."""
 
     def __post_init__(self) -> None:
         self.book = AnswerBook(self.key)
@@ -113,6 +115,11 @@ class Desk:
         """Whether the cases of this source are to be judged now."""
         return self.phase is Phase.JUDGING
 
+    @property
+    def doubting(self) -> bool:
+        """Whether the next decision has to wait for answers that are about to come."""
+        return bool(self._doubted) and self.refusal is None and not self.spec.suspend
+
     # --- what the world looks like ---
 
     def update(
@@ -132,12 +139,20 @@ class Desk:
         self._users = users
         self._holders = frozenset((set(holders) | by_answer) & present)
         self.book.forget_all_but(present)
+        self._doubted &= present
         for user in self._urgent.keys() - present:
             del self._urgent[user]
         stale_at = now - self.spec.stale_after.total_seconds()
         urgent = {user for user in by_answer & present if self.book.answers[user].at < stale_at}
         urgent |= {user for user in present if not self._knows(user) and user not in self._retry}
         self._urgent |= dict.fromkeys(sorted(urgent, key=lambda user: (user not in self._holders, user)))
+
+    def doubt(self, users: Iterable[UserId]) -> None:
+        """Somebody else has decided about these on later answers than ours, which decide nothing any more.
+
+        With the next `update` they are urgent.
+        """
+        self._doubted.update(user for user in users if self.book.forget(user))
 
     def forgive(self) -> None:
         """The credential or the provider changed: ask again at once."""
@@ -159,12 +174,14 @@ class Desk:
         elif self.phase is Phase.IDLE and now >= self._next_wave:
             everybody = frozenset(user for user, row in self._users.items() if askable(row))
             self.number += 1
-            self.refusal = None
+            if self.refusal is not AnswerReason.SECRET_MISSING:
+                # Only a Secret that is there again ends that.
+                self.refusal = None
             self._members = everybody if self._whole else self._holders
             self._whole = False
             self._began = now
             self._next_wave = now + self.interval
-            self._await(self._members, at=now)
+            self._await(self._members if self.refusal is None else (), at=now)
             self.phase = Phase.ASKING
         self._advance(now)
 
@@ -232,6 +249,7 @@ class Desk:
         before = self.book.answers.get(user)
         answer = self.book.write(subject, reply, now)
         self._out.discard(user)
+        self._doubted.discard(user)
         self._urgent.pop(user, None)
         self._retry.pop(user, None)
         if not answered(answer):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
+from controller.engine.news import Mark, marks
 from controller.engine.world import Kind, World
 from controller.errors import InvalidInput
 from controller.planning.standing import CLAIM_GRACE
@@ -34,6 +35,8 @@ class Listing:
     invalid: Sequence[Invalid] = ()
     statuses: Mapping[tuple[Kind, ResourceKey], Mapping[str, Any]] = field(default_factory=dict)
     """The status of every object, as the API server holds it."""
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """What the watch should have told, by uid."""
 
     @property
     def windows(self) -> frozenset[timedelta]:
@@ -50,7 +53,8 @@ async def read_listing(world: World) -> Listing:
     sources = _parsed(Kind.SOURCE, objects[Kind.SOURCE], parse_source, invalid)
     domains = _parsed(Kind.DOMAIN, objects[Kind.DOMAIN], parse_maildomain, invalid)
     statuses = {(kind, _key(obj)): obj.get("status") or {} for kind in Kind for obj in objects[kind]}
-    return Listing(domains, {source.key: source for source in sources}, invalid, statuses)
+    told = marks(obj for kind in Kind for obj in objects[kind])
+    return Listing(domains, {source.key: source for source in sources}, invalid, statuses, told)
 
 
 class _Parser(Protocol[Parsed_co]):

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,11 +11,12 @@ from typing import Any
 
 import structlog
 
+from controller.engine.news import News
 from controller.engine.reign import Reign, Surroundings
 from controller.engine.roster import Roster
 from controller.engine.world import World
 from controller.entitlements.pacing import Lanes
-from controller.errors import ControllerError, MigrationNeeded, SchemaUnknown
+from controller.errors import ClusterUnavailable, ControllerError, MigrationNeeded, SchemaUnknown
 from controller.maildb.database import MailDatabase
 from controller.observability.metrics import Metrics
 from controller.resources.conditions import Reason
@@ -28,6 +29,8 @@ RENEWAL = 5.0
 """Seconds between two renewals of the lease, a third of its life."""
 DEBOUNCE = 0.1
 """Seconds for which a burst of events is gathered into one turn."""
+OUTAGE = 60.0
+"""Seconds for which the mail database may be away before every object tells of it."""
 LONGEST_PAUSE = 30.0
 """Seconds that the loop waits at most before it tries again what was away."""
 
@@ -59,7 +62,10 @@ class Loop:
         self._metrics = metrics
         self._clock = clock
         self._wake = asyncio.Event()
-        self._around = Surroundings(database, world, source_namespaces, metrics, clock, _utc, self._wake.set)
+        self._news = News()
+        self._around = Surroundings(
+            database, world, source_namespaces, metrics, clock, _utc, self._wake.set, self._news
+        )
         self._lanes = Lanes()
         # What is known of the services outlives a lease.
         self._reign: Reign | None = None
@@ -68,10 +74,11 @@ class Loop:
         self._beat = clock()
         self._started = False
         self._failures = 0
+        self._failing_since = 0.0
 
-    def notice(self) -> None:
-        """Something was changed in the cluster. Only from the event loop's thread."""
-        if self._reign is not None:
+    def notice(self, event: Mapping[str, Any]) -> None:
+        """The watch has told of an object. Only from the event loop's thread."""
+        if self._news.takes(event) and self._reign is not None:
             self._reign.notice()
             self._wake.set()
 
@@ -80,13 +87,18 @@ class Loop:
         return Vitals(self._beat, self._reign is not None, self._started)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; the transaction that is under way then is finished first."""
+        """Work until `stop` is set; the transaction that is under way then is finished first.
+
+        Raises `ClusterUnavailable` when the watch keeps silent about what lists show: only a restart helps.
+        """
         stopping = asyncio.create_task(stop.wait(), name="stop")
         leasing = asyncio.create_task(self._keep_lease(), name="lease")
         try:
             while not stop.is_set():
                 pause = await self._turn()
                 self._beat = self._clock()
+                if self._news.deaf:
+                    raise ClusterUnavailable("the watch does not tell of changes that lists show: start again")
                 await self._rest(pause, stopping, leasing)
         finally:
             stopping.cancel()
@@ -117,14 +129,23 @@ class Loop:
 
     async def _failed(self, error: ControllerError, stalls: Reason | None) -> float:
         """Something is away or unknown: say so, and wait longer each time, with full jitter."""
+        if not self._failures:
+            self._failing_since = self._clock()
         self._failures += 1
         self._metrics.passed("failed", 0.0)
         log.warning("turn_failed", error=type(error).__name__, detail=str(error), failures=self._failures)
-        if stalls is not None and self._reign is not None:
+        if self._reign is not None:
             with suppress(ControllerError):
-                await self._reign.stall(stalls)
+                await self._tell_of(error, stalls, self._reign)
         longest = min(LONGEST_PAUSE, TURN * 2**self._failures)
         return random.uniform(TURN / 2, longest)  # noqa: S311  # a pause, not a secret
+
+    async def _tell_of(self, error: ControllerError, stalls: Reason | None, reign: Reign) -> None:
+        """A restart of the database is nobody's business; an outage is, and so is one that lets us read only."""
+        if stalls is not None:
+            await reign.stall(stalls)
+        elif not isinstance(error, ClusterUnavailable) and self._clock() - self._failing_since >= OUTAGE:
+            await reign.interrupt(Reason.DATABASE_UNAVAILABLE)
 
     async def _rest(self, pause: float, *ends: asyncio.Task[Any]) -> None:
         waking = asyncio.create_task(self._wake.wait(), name="wake")

@@ -8,7 +8,7 @@ Nothing here decides about a row: that is `planning`. A reign ends with the leas
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,17 +17,19 @@ import structlog
 
 from controller.engine.desk import Desk, Phase
 from controller.engine.listing import Absences, Listing, read_listing
+from controller.engine.news import DEAF_AFTER, News
 from controller.engine.reports import (
     Population,
     Report,
     publish,
     report_domains,
+    report_interrupted,
     report_source,
     report_stalled,
 )
 from controller.engine.roster import Roster, read_secrets
 from controller.engine.subjects import Directory, directory
-from controller.engine.triggers import ApprovalDesk, Pokes, Target
+from controller.engine.triggers import ApprovalDesk, Pokes, Removals, Target
 from controller.engine.world import Kind, World
 from controller.entitlements.source import Reply, Source
 from controller.entitlements.sweep import sweep
@@ -42,6 +44,7 @@ from controller.planning.sources import SourceState
 from controller.planning.standing import ClaimRules, Standing, resolve
 from controller.planning.status import Status, Wave
 from controller.resources.conditions import Reason
+from controller.resources.model import Metadata
 from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import EntitlementSource
 
@@ -72,6 +75,8 @@ class Surroundings:
     """The wall clock, for what people read."""
     wake: Callable[[], None]
     """Asks for a turn soon."""
+    news: News = field(default_factory=News)
+    """What the watch has told."""
 
 
 @dataclass(slots=True)
@@ -96,6 +101,7 @@ class Reign:
     _absences: Absences = field(default_factory=Absences)
     _pokes: Pokes = field(default_factory=Pokes)
     _approvals: ApprovalDesk = field(default_factory=ApprovalDesk)
+    _removals: Removals = field(default_factory=Removals)
     _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
     _sight: "_Sight | None" = None
     _told: dict[Target, Status] = field(default_factory=dict)
@@ -120,7 +126,8 @@ class Reign:
     async def turn(self) -> None:
         """Do what is due. Raises `Unavailable`, `SchemaUnknown` or `MigrationNeeded`; the next turn tries again."""
         now = self.around.clock()
-        if self._relist or now - self._listed_at >= RELIST:
+        # What the watch owes is looked for again before long.
+        if self._relist or now - self._listed_at >= (DEAF_AFTER if self.around.news.owed else RELIST):
             await self._list(now)
         elif now - self._secrets_at >= SECRETS:
             await self._open_sources(now)
@@ -131,6 +138,8 @@ class Reign:
             asking.work.set()
             if asking.task.done():
                 self._ask_anew(asking)
+        if any(desk.doubting for desk in self.desks.values()):
+            return
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
         if ripe or (self._news and now >= self._next_pass):
             await self._pass(sight)
@@ -151,7 +160,9 @@ class Reign:
             await self._open_sources(now)
         except BaseException:
             self._relist = True
+            self.around.news.excuse()
             raise
+        self.around.news.listed(self.listing.marks, now)
         self._listed_at = now
         self._outdated = True
 
@@ -181,6 +192,11 @@ class Reign:
         )
         until = now + self._absences.next_change(now)
         sight = _Sight(pulse, snapshot, standings, directory(snapshot, standings), holders(standings, snapshot), until)
+        if known is not None and known.snapshot.epoch != snapshot.epoch:
+            # A command has worked beside us: what it revoked is not granted again on what we knew before.
+            revoked = {known.snapshot.ledger[row].user for row in known.snapshot.ledger.keys() - snapshot.ledger.keys()}
+            for desk in self.desks.values():
+                desk.doubt(revoked)
         self._sight, self._outdated, self._news = sight, False, True
         self._brief(sight, now)
         return sight
@@ -291,6 +307,7 @@ class Reign:
         wrote = await self._carry_out(decision.plan, sight)
         if wrote is None:
             return
+        self._removals.see(decision.plan.domains if wrote else (), self.desks)
         for desk in decision.judged:
             self._end_wave(desk)
         try:
@@ -350,9 +367,9 @@ class Reign:
         try:
             await asyncio.to_thread(self.around.database.write, decided.changes, epoch=sight.snapshot.epoch)
         except PlanOutdated:
+            # A command that works beside us needs longer than a moment: the next turn is soon enough.
             log.info("plan_outdated")
             self.around.metrics.passed("outdated", 0.0)
-            self.around.wake()
             return None
         changes = decided.changes
         counts = {
@@ -384,7 +401,16 @@ class Reign:
             report_stalled(item.kind, item.key, item.generation, self._told, Reason.INVALID_SPEC, now=now)
             for item in self.listing.invalid
         ]
-        domains = report_domains(decided.domains, self._told, health, self.desks, self._pokes, wrote=wrote, now=now)
+        domains = report_domains(
+            decided.domains,
+            self._told,
+            health,
+            self.desks,
+            self._pokes,
+            wrote=wrote,
+            removals=self._removals.lately(self.desks),
+            now=now,
+        )
         await self._publish([*domains, *stalled])
         await self._publish(
             [self._source_report(item, decided, sight, health, now) for item in self.listing.sources.values()]
@@ -419,11 +445,25 @@ class Reign:
     async def stall(self, reason: Reason) -> None:
         """Say on every object that nothing can be done: the mail database has an unknown schema, or none of ours."""
         now = self.around.utc()
-        items = [(Kind.DOMAIN, item.metadata) for item in self.listing.domains]
-        items += [(Kind.SOURCE, item.metadata) for item in self.listing.sources.values()]
-        await self._publish(
-            [report_stalled(kind, item.key, item.generation, self._told, reason, now=now) for kind, item in items]
+        await self._publish_instead(
+            report_stalled(kind, item.key, item.generation, self._told, reason, now=now) for kind, item in self._items()
         )
+
+    async def interrupt(self, reason: Reason) -> None:
+        """Say on every object that nothing is known now: the mail database has been away for a while."""
+        now = self.around.utc()
+        await self._publish_instead(
+            report_interrupted(kind, item, self._told, reason, now=now) for kind, item in self._items()
+        )
+
+    def _items(self) -> Iterator[tuple[Kind, Metadata]]:
+        yield from ((Kind.DOMAIN, item.metadata) for item in self.listing.domains)
+        yield from ((Kind.SOURCE, item.metadata) for item in self.listing.sources.values())
+
+    async def _publish_instead(self, reports: Iterable[Report]) -> None:
+        """What the next pass says is news, though nothing else has changed by then."""
+        self._news = True
+        await self._publish(list(reports))
 
     async def _publish(self, reports: list[Report]) -> None:
         for report in await publish(self.around.world, reports):

@@ -1,7 +1,7 @@
 """What is told about a pass? Statuses that differ, and Events on transitions; nothing when nothing happened."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -10,11 +10,13 @@ from typing import Any
 from controller.engine.desk import Desk
 from controller.engine.triggers import Pokes, Target
 from controller.engine.world import Kind, World
+from controller.planning.conditions import interrupted_conditions, stalled_conditions
 from controller.planning.facts import Hold, Scope, UserId
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
-from controller.planning.status import Round, Status, Wave, domain_status, source_status, stalled_status
+from controller.planning.status import Round, Status, Wave, domain_status, overlaid_status, source_status
 from controller.resources.conditions import ConditionType, Reason
+from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
 from controller.resources.source import EntitlementSource
 
@@ -50,9 +52,10 @@ def report_domains(
     pokes: Pokes,
     *,
     wrote: bool,
+    removals: Collection[ResourceKey],
     now: datetime,
 ) -> list[Report]:
-    """Write down every MailDomain."""
+    """Write down every MailDomain. `removals` are those of which somebody else removed rows lately."""
     reports = []
     for item in plans:
         resource = item.standing.resource
@@ -63,6 +66,7 @@ def report_domains(
             before,
             handled=pokes.handled(Kind.DOMAIN, resource.key, desks),
             wrote=wrote and bool(item.grants or item.revocations),
+            rows_removed=resource.key in removals,
             now=now,
         )
         reports.append(Report(Kind.DOMAIN, resource.key, resource.metadata.uid, before, status))
@@ -109,7 +113,17 @@ def report_stalled(
 ) -> Report:
     """Write down an object that can't be worked on at all."""
     before = told.get((kind, key), {})
-    return Report(kind, key, "", before, stalled_status(generation, before, reason, now=now))
+    return Report(kind, key, "", before, overlaid_status(generation, before, stalled_conditions(reason), now=now))
+
+
+def report_interrupted(kind: Kind, item: Metadata, told: Told, reason: Reason, *, now: datetime) -> Report:
+    """Write down an object that can't be worked on now. One that needs a person needs it still."""
+    before = told.get((kind, item.key), {})
+    stalled = _condition(before, ConditionType.STALLED)
+    if stalled is not None and stalled["status"] == "True":
+        return Report(kind, item.key, item.uid, before, before)
+    after = overlaid_status(item.generation, before, interrupted_conditions(reason), now=now)
+    return Report(kind, item.key, item.uid, before, after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +173,10 @@ async def publish(world: World, reports: Sequence[Report]) -> list[Report]:
 
 
 def _transition(report: Report) -> dict[str, Any] | None:
-    """The Event of a change of Ready. A new object that becomes ready is no news."""
-    before, after = _ready(report.before), _ready(report.after)
+    """The Event of a change of Ready, or of rows that somebody else removed. A new object that is ready is no news."""
+    if (removed := _removal(report)) is not None:
+        return removed
+    before, after = (_condition(status, ConditionType.READY) for status in (report.before, report.after))
     if after is None or (before is None and after["status"] == "True"):
         return None
     if before is not None and (before["status"], before["reason"]) == (after["status"], after["reason"]):
@@ -168,6 +184,14 @@ def _transition(report: Report) -> dict[str, Any] | None:
     return {"reason": after["reason"], "note": after["message"], "warning": after["status"] == "False"}
 
 
-def _ready(status: Status) -> Mapping[str, Any] | None:
+def _removal(report: Report) -> dict[str, Any] | None:
+    """The Event of rows that somebody else has removed."""
+    before, after = (_condition(status, ConditionType.DRIFTED) for status in (report.before, report.after))
+    if after is None or after["reason"] != Reason.ROWS_REMOVED or (before and before["reason"] == after["reason"]):
+        return None
+    return {"reason": after["reason"], "note": after["message"], "warning": True}
+
+
+def _condition(status: Status, kind: ConditionType) -> Mapping[str, Any] | None:
     conditions: Sequence[Mapping[str, Any]] = status.get("conditions", ())
-    return next((condition for condition in conditions if condition["type"] == ConditionType.READY), None)
+    return next((condition for condition in conditions if condition["type"] == kind), None)

@@ -1,12 +1,13 @@
-"""What do people ask for by annotations? Pokes that want to be handled, approvals that want a wave."""
+"""What is still to be answered? Pokes and approvals by annotation, and rows that somebody else has removed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.engine.desk import Desk
 from controller.engine.world import Kind
 from controller.planning.facts import Hold, Scope
 from controller.planning.guard import Approvals
+from controller.planning.plan import DomainPlan
 from controller.planning.standing import Standing
 from controller.planning.status import Status
 from controller.resources.model import Metadata
@@ -25,7 +26,11 @@ class Poke:
 
     def handled(self, desks: Mapping[ResourceKey, Desk]) -> bool:
         """Whether every wave that it waits for is over. A source that is gone is waited for no longer."""
-        return all(key not in desks or desks[key].finished >= number for key, number in self.waves.items())
+        return _over(self.waves, desks)
+
+
+def _over(waves: Mapping[ResourceKey, int], desks: Mapping[ResourceKey, Desk]) -> bool:
+    return all(key not in desks or desks[key].finished >= number for key, number in waves.items())
 
 
 @dataclass(slots=True)
@@ -33,6 +38,9 @@ class Pokes:
     """The pokes that are not handled yet."""
 
     _open: dict[Target, Poke] = field(default_factory=dict)
+    _seen: dict[Target, Mapping[str, str]] = field(default_factory=dict)
+    """The annotations as they were last."""
+    _newest: dict[Target, str] = field(default_factory=dict)
 
     def see_domains(
         self, standings: Iterable[Standing], told: Mapping[Target, Status], desks: Mapping[ResourceKey, Desk]
@@ -67,12 +75,42 @@ class Pokes:
         *,
         everybody: bool,
     ) -> None:
-        target, value = (kind, metadata.key), metadata.requested_at
+        target = (kind, metadata.key)
+        value = self._latest(target, metadata.requests)
         if value is None or status.get("lastHandledReconcileAt") == value:
             self._open.pop(target, None)
         elif target not in self._open or self._open[target].value != value:
             asked = [desks[key] for key in sources if key in desks and not desks[key].spec.suspend]
             self._open[target] = Poke(value, {desk.key: desk.request(everybody=everybody) for desk in asked})
+
+    def _latest(self, target: Target, requests: Mapping[str, str]) -> str | None:
+        """The request that came last: two annotations, and their values need not be times."""
+        before, self._seen[target] = self._seen.get(target, {}), requests
+        fresh = [value for name, value in requests.items() if before.get(name) != value]
+        if fresh:
+            self._newest[target] = max(fresh)
+        elif self._newest.get(target) not in requests.values():
+            self._newest.pop(target, None)
+        return self._newest.get(target)
+
+
+@dataclass(slots=True)
+class Removals:
+    """Domains of which somebody else has removed rows of ours: told until a later wave finds everything in place."""
+
+    _waves: dict[ResourceKey, Mapping[ResourceKey, int]] = field(default_factory=dict)
+
+    def see(self, plans: Iterable[DomainPlan], desks: Mapping[ResourceKey, Desk]) -> None:
+        """Note the domains whose rows a plan has restored."""
+        for item in plans:
+            if item.restored:
+                asked = (key for key in item.standing.sources if not desks[key].spec.suspend)
+                self._waves[item.standing.resource.key] = {key: desks[key].number + 1 for key in asked}
+
+    def lately(self, desks: Mapping[ResourceKey, Desk]) -> Collection[ResourceKey]:
+        """Those of which it is told now."""
+        self._waves = {key: waves for key, waves in self._waves.items() if not _over(waves, desks)}
+        return self._waves.keys()
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 class Metrics:
     """The measurements of one process. A process that stands by has no gauges of the cases that another works on."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         registry = CollectorRegistry()
         self.registry = registry
         self._clock = clock

@@ -1,4 +1,4 @@
-"""What has changed in the cluster? kopf watches, and all that its handlers do is to say that something is new.
+"""What has changed in the cluster? kopf watches, and all that its handlers do is to pass each event on.
 
 No handler patches, so no object ever gets a finalizer or an annotation, and `list, watch` is all that kopf needs.
 """
@@ -21,26 +21,8 @@ _TOLD_BY_US = ("kopf._core.reactor.running", "kopf._core.reactor.orchestration")
 """Loggers that repeat, with a traceback, what ends the watch."""
 
 
-class News:
-    """Whether an event is news: a new or changed declaration, an annotation, a deletion, a list after a gap.
-
-    Our own status patches come back as events too; they change neither `generation` nor annotations.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[int, int]] = {}
-
-    def takes(self, event: Mapping[str, Any]) -> bool:
-        """Take an event into account; False when it tells nothing new."""
-        metadata = event["object"]["metadata"]
-        uid = metadata["uid"]
-        if event["type"] == "DELETED":
-            self._seen.pop(uid, None)
-            return True
-        mark = (metadata.get("generation", 0), hash(frozenset(metadata.get("annotations", {}).items())))
-        before, self._seen[uid] = self._seen.get(uid), mark
-        # Without a type it is a whole list, which says nothing of what was deleted before it.
-        return event["type"] is None or mark != before
+Notice = Callable[[Mapping[str, Any]], None]
+"""Takes each event of an object."""
 
 
 class Watch:
@@ -74,8 +56,8 @@ class Watch:
             raise explained(error) from None
 
 
-async def watch(cluster: Cluster, namespaces: Collection[str], notice: Callable[[], None]) -> Watch:
-    """Start to watch our kinds, in these namespaces or in the whole cluster, and call `notice` for news.
+async def watch(cluster: Cluster, namespaces: Collection[str], notice: Notice) -> Watch:
+    """Start to watch our kinds, in these namespaces or in the whole cluster, and call `notice` with each event.
 
     kopf takes SIGINT and SIGTERM for itself; whoever wants them takes them back afterwards.
     """
@@ -101,17 +83,15 @@ def _unless_kopf_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
         loop.default_exception_handler(context)
 
 
-def _registry(cluster: Cluster, notice: Callable[[], None]) -> kopf.OperatorRegistry:
+def _registry(cluster: Cluster, notice: Notice) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
-    news = News()
 
     @kopf.on.login(id="cluster", registry=registry, errors=kopf.ErrorsMode.PERMANENT)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await _connection(cluster)
 
     async def changed(event: Mapping[str, Any], **_: Any) -> None:
-        if news.takes(event):
-            notice()
+        notice(event)
 
     for kind in Kind:
         kopf.on.event(GROUP, VERSION, kind.value, id=f"{kind}-changed", registry=registry)(changed)

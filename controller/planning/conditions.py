@@ -38,11 +38,13 @@ def domain_conditions(
     *,
     before: Iterable[Mapping[str, Any]] = (),
     carried_out: bool = True,
+    rows_removed: bool = False,
 ) -> tuple[Condition, ...]:
     """Write the conditions of one MailDomain.
 
     `before` are its present conditions, for situations that leave Ready unchanged. `carried_out` tells whether the
-    plan's changes are in the database now; a plan that is only shown leaves them to be made.
+    plan's changes are in the database now; a plan that is only shown leaves them to be made. `rows_removed` tells that
+    somebody else removed rows lately, though they are back.
     """
     health = [sources[key] for key in domain.standing.sources]
     ready = _ready(domain, health, carried_out=carried_out)
@@ -52,7 +54,7 @@ def domain_conditions(
         _reconciling(domain, ready),
         _stalled(ready.reason),
         _flag(ConditionType.FRESH, ready.reason is not Reason.SOURCE_STALE, Reason.FRESH, Reason.SOURCE_STALE),
-        _drifted(domain, carried_out=carried_out),
+        _drifted(domain, carried_out=carried_out, rows_removed=rows_removed or domain.restored > 0),
         held_condition(held),
     )
 
@@ -63,6 +65,15 @@ def stalled_conditions(reason: Reason) -> tuple[Condition, ...]:
         Condition(ConditionType.READY, "False", reason),
         Condition(ConditionType.RECONCILING, "False", reason),
         Condition(ConditionType.STALLED, "True", reason),
+    )
+
+
+def interrupted_conditions(reason: Reason) -> tuple[Condition, ...]:
+    """Write what is said of a resource of either kind while something that all of them need is away."""
+    return (
+        Condition(ConditionType.READY, "Unknown", reason),
+        Condition(ConditionType.RECONCILING, "True", reason),
+        Condition(ConditionType.STALLED, "False", Reason.RECONCILED),
     )
 
 
@@ -156,13 +167,15 @@ def _stalled(reason: Reason) -> Condition:
     return Condition(ConditionType.STALLED, "True" if stalls else "False", reason if stalls else Reason.RECONCILED)
 
 
-def _drifted(domain: DomainPlan, *, carried_out: bool) -> Condition:
+def _drifted(domain: DomainPlan, *, carried_out: bool, rows_removed: bool) -> Condition:
     if domain.suppressed:
         return Condition(ConditionType.DRIFTED, "True", Reason.SUPPRESSED_BY_MODE)
     if domain.suspected or domain.held:
         return Condition(
             ConditionType.DRIFTED, "True", Reason.SUSPECTED if domain.suspected else Reason.REVOCATIONS_HELD
         )
+    if rows_removed:
+        return Condition(ConditionType.DRIFTED, "True", Reason.ROWS_REMOVED)
     if not carried_out and (domain.grants or domain.revocations):
         return Condition(ConditionType.DRIFTED, "True", Reason.CHANGES_PENDING)
     return Condition(ConditionType.DRIFTED, "False", Reason.NO_DRIFT)

@@ -68,6 +68,8 @@ class DomainPlan:
     """Open cases that are not held: they wait for confirmation, for an answer, or for the end of a wave."""
     suppressed_grants: int = 0
     suppressed_revocations: int = 0
+    restored: int = 0
+    """Grants of rows that were ours and that somebody else has removed."""
 
     @property
     def suppressed(self) -> int:
@@ -111,12 +113,13 @@ def plan(question: Question) -> Plan:
         snapshot.taken_at, question.approvals, {hold.id: hold for hold in snapshot.holds}, snapshot.spent_holds
     )
     verdict = _judge(drafts, question, bench)
-    plans = tuple(_plan_domain(draft, verdict) for draft in drafts)
+    lost = _lost(snapshot)
+    plans = tuple(_plan_domain(draft, verdict, lost) for draft in drafts)
     return Plan(
         domains=plans,
         holds=tuple(hold for hold in bench.standing.values() if not hold.approved),
         # A freeze stops everything: claims, cases and holds stay as they are as well.
-        changes=Changes() if snapshot.freeze else _changes(plans, drafts, verdict, question, bench),
+        changes=Changes() if snapshot.freeze else _changes(plans, drafts, verdict, question, bench, lost=lost),
         ask_again=_ask_again(drafts, voices),
     )
 
@@ -173,7 +176,7 @@ def _hold_grants(draft: Draft, bench: Bench) -> Mapping[Holding, Hold]:
     return hold_grants(draft.scope, draft.standing.resource.spec.limits.max_admins, draft.wanted, after, bench)
 
 
-def _plan_domain(draft: Draft, verdict: _Verdict) -> DomainPlan:
+def _plan_domain(draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessId]) -> DomainPlan:
     difference = draft.difference
     known = DomainPlan(draft.standing, draft.mode, draft.suspended, difference)
     if not draft.standing.admitted or difference.located.row is None:
@@ -191,19 +194,21 @@ def _plan_domain(draft: Draft, verdict: _Verdict) -> DomainPlan:
     executed = verdict.executed.get(draft.key, ())
     waiting = verdict.remaining(draft)
     held_cases = [case for case in waiting if case.state is CaseState.HELD and case.hold in verdict.holds]
+    grants = tuple(
+        grant for grant in difference.missing if Holding(grant.domain, grant.user) not in verdict.held_grants
+    )
     return DomainPlan(
         draft.standing,
         draft.mode,
         draft.suspended,
         difference,
-        grants=tuple(
-            grant for grant in difference.missing if Holding(grant.domain, grant.user) not in verdict.held_grants
-        ),
+        grants=grants,
         adoptions=difference.adoptable,
         revocations=_revocations(draft, executed),
         held=_held(draft, held_cases, verdict),
         suspected=len(waiting) - len(held_cases),
         suppressed_revocations=0 if draft.revokes else removable,
+        restored=sum(Holding(grant.domain, grant.user) in lost for grant in grants),
     )
 
 
@@ -231,7 +236,13 @@ def _held(draft: Draft, cases: Sequence[Case], verdict: _Verdict) -> tuple[Held,
 
 
 def _changes(
-    plans: Sequence[DomainPlan], drafts: Sequence[Draft], verdict: _Verdict, question: Question, bench: Bench
+    plans: Sequence[DomainPlan],
+    drafts: Sequence[Draft],
+    verdict: _Verdict,
+    question: Question,
+    bench: Bench,
+    *,
+    lost: Mapping[Holding, AccessId],
 ) -> Changes:
     snapshot = question.snapshot
     recorded = {case.access: case for case in snapshot.cases}
@@ -240,7 +251,7 @@ def _changes(
         grants=tuple(grant for domain in plans for grant in domain.grants),
         adoptions=tuple(adoption for domain in plans for adoption in domain.adoptions),
         revocations=tuple(revocation for domain in plans for revocation in domain.revocations),
-        forgotten=_forgotten(drafts, snapshot),
+        forgotten=_forgotten(drafts, lost),
         cases=(
             *changed((case for draft in drafts for case in verdict.remaining(draft)), recorded),
             *(case for draft in drafts for case in draft.docket.closed),
@@ -256,17 +267,20 @@ def _changed_holds(bench: Bench) -> tuple[Hold, ...]:
     return (*standing, *bench.over())
 
 
-def _forgotten(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[AccessId, ...]:
+def _lost(snapshot: Snapshot) -> Mapping[Holding, AccessId]:
+    """Ledger entries without their row, by holding: those of domains that were not looked at included."""
+    standing = {access.id for rows in snapshot.accesses.values() for access in rows}
+    return {
+        Holding(owned.domain, owned.user): owned.access
+        for owned in snapshot.ledger.values()
+        if owned.access not in standing
+    }
+
+
+def _forgotten(drafts: Sequence[Draft], lost: Mapping[Holding, AccessId]) -> tuple[AccessId, ...]:
     """Ledger entries of acting domains whose row is proved gone."""
     acting = {row.id for draft in drafts if draft.acts and (row := draft.difference.located.row) is not None}
-    standing = {access.id for rows in snapshot.accesses.values() for access in rows}
-    return tuple(
-        sorted(
-            owned.access
-            for owned in snapshot.ledger.values()
-            if owned.domain in acting and owned.access not in standing
-        )
-    )
+    return tuple(sorted(access for holding, access in lost.items() if holding.domain in acting))
 
 
 def _ask_again(drafts: Sequence[Draft], voices: Mapping[ResourceKey, Voice]) -> Mapping[ResourceKey, frozenset[UserId]]:

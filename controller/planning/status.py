@@ -1,16 +1,16 @@
 """What stands in the status of a resource? Counts, the hold and the conditions, as the CRDs have them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from controller.planning.conditions import domain_conditions, source_conditions, stalled_conditions
+from controller.planning.conditions import domain_conditions, source_conditions
 from controller.planning.facts import Hold
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.planning.sources import Tally
-from controller.resources.conditions import Reason, render_conditions
+from controller.resources.conditions import Condition, render_conditions
 from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
 from controller.resources.quantities import format_duration
@@ -64,16 +64,17 @@ def domain_status(
     *,
     handled: str | None,
     wrote: bool,
+    rows_removed: bool,
     now: datetime,
 ) -> Status:
     """Write the whole status of one MailDomain.
 
     `before` is the one that it has now, `handled` is the poke that this pass has carried out; `wrote` tells whether
-    rows of the domain were written in it.
+    rows of the domain were written in it, `rows_removed` whether somebody else removed some lately.
     """
     resource = domain.standing.resource
     known = before.get("conditions", ())
-    conditions = domain_conditions(domain, sources, before=known)
+    conditions = domain_conditions(domain, sources, before=known, rows_removed=rows_removed)
     row = domain.difference.located.row
     hold = next((item.hold for item in domain.held), None)
     change = before.get("lastChange")
@@ -139,9 +140,8 @@ def source_status(
     )
 
 
-def stalled_status(generation: int, before: Status, reason: Reason, *, now: datetime) -> Status:
-    """The status of a resource that can't be worked on at all; everything else in it stays."""
-    conditions = stalled_conditions(reason)
+def overlaid_status(generation: int, before: Status, conditions: Iterable[Condition], *, now: datetime) -> Status:
+    """The status of a resource that can't be worked on now; everything else in it stays."""
     rendered = render_conditions(conditions, before=before.get("conditions", ()), generation=generation, now=now)
     written = {condition["type"] for condition in rendered}
     kept = [condition for condition in before.get("conditions", ()) if condition["type"] not in written]

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     DOMAIN_CLAIM_CONFLICT = "DomainClaimConflict", "Another MailDomain claims this domain and is older."
     FOREIGN_OWNER = "ForeignOwner", "The domain is claimed by another installation."
     SCHEMA_UNKNOWN = "SchemaUnknown", "The mail database has an unknown schema; nothing is written."
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable", "The mail database can't be used now; nothing is read or written."
     MIGRATION_NEEDED = "MigrationNeeded", "The controller's own tables are missing or of another version: run migrate."
     INVALID_SPEC = "InvalidSpec", "The spec can't be used."
 
@@ -57,6 +58,7 @@ class Reason(StrEnum):
     FRESH = "Fresh", "The answers are young enough to decide on."
     NO_DRIFT = "NoDrift", "The rows are as the sources say."
     SUPPRESSED_BY_MODE = "SuppressedByMode", "The rows differ from what the sources say; the mode leaves them."
+    ROWS_REMOVED = "RowsRemoved", "Somebody else has removed rows of ours; they are granted again."
     SUSPECTED = "Suspected", "Rows that no source names are being confirmed before they are revoked."
     WITHIN_LIMITS = "WithinLimits", "Nothing is held."
     REVOCATION_LIMIT = "RevocationLimit", "More revocations than the limit allows wait for approval."

@@ -103,11 +103,9 @@ class Metadata(Declared):
         return self.annotations.get(PROVISIONED_ANNOTATION) == "true"
 
     @property
-    def requested_at(self) -> str | None:
-        """The newest poke, ours or Flux's. Any change of the value is a new request."""
-        return max(
-            (self.annotations[name] for name in REQUESTED_AT_ANNOTATIONS if name in self.annotations), default=None
-        )
+    def requests(self) -> Mapping[str, str]:
+        """The pokes, ours and Flux's, by annotation. Any change of a value is a new request."""
+        return {name: self.annotations[name] for name in REQUESTED_AT_ANNOTATIONS if name in self.annotations}
 
 
 class LocalRef(Declared):

@@ -3,127 +3,16 @@
 The operator is a subprocess under the ServiceAccount and the RBAC of manifests/.
 """
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from controller.sandbox.deploycenter import Account, Behaviour, Double, Organization, World
+from controller.sandbox.deploycenter import Account, Behaviour, Organization
 from tests.support.apiserver import ControlPlane
-from tests.support.database import MailWorld, fresh_database
-from tests.support.kubectl import Kubectl, Resource
-from tests.support.operator import ROOT, OperatorProcess, install, let_read_secrets
-
-SIRET = "21590350100017"
-KEY = "e2e-key-that-must-not-be-seen"
-DEADLINE = 60.0
-
-
-@dataclass
-class Town:
-    """One namespace with its mail database, its DeployCenter and its operator."""
-
-    kubectl: Kubectl
-    namespace: str
-    mail: MailWorld
-    center: Double
-    url: str
-    start: Callable[[], OperatorProcess]
-    pokes: int = 0
-
-    def grow(self, domains: int, admins: int = 2) -> None:
-        """Domains with users; DeployCenter entitles the first `admins` of each."""
-        names = [f"d{number:03d}.example" for number in range(domains)]
-        self.center.world.organizations.append(Organization(SIRET, "Commune", {"domains": names}))
-        for name in names:
-            self.mail.domain(name)
-            for place in range(admins + 1):
-                email = f"u{place}@{name}"
-                self.mail.user(email)
-                if place < admins:
-                    self.center.world.accounts.append(Account(email, SIRET, links={"admin": {"domains": [name]}}))
-
-    def declare(self, domains: int, **source: object) -> None:
-        """The Secret, the source and a MailDomain each."""
-        self.apply(
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "dc"}, "stringData": {"key": KEY}},
-            self.source(**source),
-            *(self.maildomain(f"d{number:03d}.example") for number in range(domains)),
-        )
-
-    def source(self, **spec: object) -> dict[str, object]:
-        """The source that asks the double."""
-        provider = {
-            "url": self.url,
-            "insecureHTTP": True,
-            "serviceId": 1,
-            "apiKeySecretRef": {"name": "dc", "key": "key"},
-            "organization": {"pivotSirets": [SIRET]},
-            "requestsPerSecond": 500,
-            "timeout": "5s",
-        }
-        body = {
-            "interval": "10m",
-            "confirmRevocations": {"after": "1s"},
-            "provider": {"deployCenter": provider},
-            **spec,
-        }
-        return manifest("EntitlementSource", "dc", body)
-
-    def maildomain(self, domain: str, **spec: object) -> dict[str, object]:
-        """A MailDomain in Enforce mode."""
-        body = {"domain": domain, "mode": "Enforce", "sourceRefs": [{"name": "dc"}], **spec}
-        return manifest("MailDomain", domain.replace(".", "-"), body)
-
-    def apply(self, *items: Mapping[str, object]) -> None:
-        """What a person or a pipeline does."""
-        self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), namespace=self.namespace)
-
-    def wait(self, resource: str, what: str) -> None:
-        """`kubectl wait`."""
-        self.kubectl.wait(resource, what, namespace=self.namespace, timeout=int(DEADLINE))
-
-    def ready(self) -> None:
-        """Until every domain is Ready."""
-        self.kubectl.run(
-            "wait", "maildomains", "--all", "--for=condition=Ready", f"--timeout={DEADLINE:.0f}s", "-n", self.namespace
-        )
-
-    def poke(self) -> None:
-        """Ask the source to ask everybody now, and wait for the outcome."""
-        self.pokes += 1
-        value = f"poke-{self.pokes}"
-        self.kubectl.run(
-            "annotate", "mdsrc/dc", f"maildomain.dev/requestedAt={value}", "--overwrite", "-n", self.namespace
-        )
-        self.wait("mdsrc/dc", f"jsonpath={{.status.lastHandledReconcileAt}}={value}")
-
-    def rows(self) -> list[str]:
-        """Every access, as text."""
-        return self.mail.rows_of("messages_maildomainaccess")
-
-    def get(self, kind: str, name: str) -> Resource:
-        """One object."""
-        return self.kubectl.get(kind, name, namespace=self.namespace)
-
-    def ready_of(self, kind: str, name: str) -> tuple[str, str]:
-        """Status and reason of Ready."""
-        condition = self.get(kind, name).condition("Ready")
-        assert condition is not None
-        return condition.status, condition.reason
-
-    def versions(self) -> dict[str, str]:
-        """The resource version of every MailDomain: it changes with each write."""
-        return {item.name: item.resource_version for item in self.kubectl.list("maildomains", namespace=self.namespace)}
-
-
-def manifest(kind: str, name: str, spec: dict[str, object]) -> dict[str, object]:
-    """An object of our group."""
-    return {"apiVersion": "maildomain.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+from tests.support.operator import ROOT, install
+from tests.support.town import KEY, SIRET, Town, eventually, founded
 
 
 @pytest.fixture(scope="module")
@@ -133,31 +22,10 @@ def kubeconfig(control_plane: ControlPlane) -> Path:
 
 
 @pytest.fixture
-def town(
-    control_plane: ControlPlane, kubeconfig: Path, kubectl: Kubectl, namespace: str, tmp_path: Path
-) -> Iterator[Town]:
+def town(control_plane: ControlPlane, kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Town]:
     """A namespace of its own with everything beside it."""
-    let_read_secrets(control_plane, namespace)
-    center = Double(World([], [], api_key=KEY))
-    with ExitStack() as stack:
-        url = stack.enter_context(fresh_database("postgresql", tmp_path))
-        endpoint = stack.enter_context(center.serve_in_thread())
-
-        def start() -> OperatorProcess:
-            where = {"MDC_NAMESPACES": namespace, "MDC_SOURCE_NAMESPACES": namespace}
-            running = stack.enter_context(OperatorProcess(tmp_path, kubeconfig, url, **where))
-            running.wait_ready("leading")
-            return running
-
-        yield Town(control_plane.kubectl, namespace, MailWorld(url), center, endpoint, start)
-
-
-def eventually(fact: Callable[[], bool]) -> None:
-    """Wait for something that nobody reports."""
-    deadline = time.monotonic() + DEADLINE
-    while not fact():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.1)
+    with founded(control_plane, kubeconfig, namespace, tmp_path) as town:
+        yield town
 
 
 def test_what_is_applied_becomes_rows_and_ready(town: Town) -> None:

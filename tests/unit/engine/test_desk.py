@@ -249,6 +249,44 @@ def test_a_refused_key_stops_the_wave_until_the_next_interval() -> None:
     assert office.next() is not None
 
 
+def test_a_missing_secret_is_told_until_it_is_there_and_a_poke_meanwhile_ends_at_once() -> None:
+    office = Office("a", holders=("a",))
+    office.desk.refuse(AnswerReason.SECRET_MISSING, office.now)
+    wave = office.desk.request(everybody=True)
+    office.tick()
+    assert office.next() is None
+    office.finish()
+    assert office.desk.finished == wave
+    assert office.desk.refusal is AnswerReason.SECRET_MISSING
+    office.desk.forgive()
+    office.tick()
+    assert office.ask_all() == ["a"]
+
+
+def test_an_answer_that_is_doubted_decides_nothing_and_is_asked_for_first() -> None:
+    office = Office("a", "b", "c", holders=("b",))
+    office.tick()
+    office.ask_all()
+    office.desk.doubt([UserId("c"), UserId("nobody")])
+    office.look()
+    assert UserId("c") not in office.desk.book.answers
+    assert office.desk.doubting
+    assert office.ask_all() == ["c"]
+    assert not office.desk.doubting
+
+
+def test_nobody_waits_for_a_doubted_answer_that_can_not_come() -> None:
+    office = Office("a", "b")
+    office.tick()
+    office.ask_all()
+    office.desk.doubt([UserId("a"), UserId("b")])
+    del office.users[UserId("b")]
+    office.look()
+    assert office.desk.doubting
+    office.desk.refuse(AnswerReason.UNAUTHENTICATED, office.now)
+    assert not office.desk.doubting
+
+
 def test_an_open_circuit_is_tried_again_soon() -> None:
     office = Office("a", holders=("a",))
     office.tick()

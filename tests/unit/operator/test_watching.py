@@ -1,58 +1,12 @@
-"""Which events are news, and what does the end of a watch mean?"""
+"""What does the end of a watch mean?"""
 
 import re
-from typing import Any
 
 import kopf
 import pytest
 
 from controller.errors import ClusterUnavailable, ControllerError, NotAuthorized
-from controller.operator.watching import News, explained
-
-
-def event(kind: str | None = "MODIFIED", *, generation: int = 1, uid: str = "u", **more: Any) -> dict[str, Any]:
-    annotations = {"annotations": more.pop("annotations")} if "annotations" in more else {}
-    return {"type": kind, "object": {"metadata": {"uid": uid, "generation": generation, **annotations}, **more}}
-
-
-@pytest.fixture
-def news() -> News:
-    """One object is known."""
-    news = News()
-    news.takes(event("ADDED"))
-    return news
-
-
-def test_a_new_object_is_news(news: News) -> None:
-    assert news.takes(event("ADDED", uid="another"))
-
-
-def test_a_changed_spec_is_news_once(news: News) -> None:
-    assert news.takes(event(generation=2))
-    assert not news.takes(event(generation=2))
-
-
-def test_an_annotation_is_news(news: News) -> None:
-    assert news.takes(event(annotations={"maildomain.dev/approve": "h1"}))
-    assert news.takes(event(annotations={"maildomain.dev/approve": "h2"}))
-    assert news.takes(event(annotations={}))
-
-
-def test_a_status_is_no_news(news: News) -> None:
-    assert not news.takes(event(status={"observedGeneration": 1}))
-
-
-def test_a_deletion_is_news(news: News) -> None:
-    assert news.takes(event("DELETED"))
-
-
-def test_an_object_that_comes_back_is_news(news: News) -> None:
-    news.takes(event("DELETED"))
-    assert news.takes(event("ADDED"))
-
-
-def test_a_whole_list_is_news_because_something_may_be_missing_in_it(news: News) -> None:
-    assert news.takes(event(None))
+from controller.operator.watching import explained
 
 
 class ApiError(Exception):

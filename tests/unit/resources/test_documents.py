@@ -104,7 +104,7 @@ spec:
   sourceRefs: [&source {name: a, namespace: b}, {<<: *source, name: c}]
 """)
 
-    assert declared.domains[0].metadata.requested_at == "2026-01-01"
+    assert declared.domains[0].metadata.requests == {"maildomain.dev/requestedAt": "2026-01-01"}
     assert declared.domains[0].source_keys == (("b", "a"), ("b", "c"))
 
 

@@ -61,7 +61,7 @@ def test_annotations_ask_and_approve() -> None:
     metadata = domain(changed(MAILDOMAIN, "metadata", "annotations", to=annotations)).metadata
 
     assert metadata.approved_hold == "h-1"
-    assert metadata.requested_at == "2026-01-02T00:00:00Z"
+    assert set(metadata.requests.values()) == {"2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"}
 
 
 def test_the_copy_that_kubectl_leaves_in_an_annotation_is_not_printed() -> None:

@@ -1,0 +1,71 @@
+"""What does the watch tell? Whether an event is news, and whether the watch tells everything that lists show."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DEAF_AFTER = 180.0
+"""Seconds between two lists that show what the watch has not told, after which it is deaf.
+
+A connection that says nothing is replaced by kopf after 70 s, and an API server that was away is tried again for a
+minute: this is longer than both.
+"""
+
+Mark = tuple[int, int]
+"""What is news about an object: its generation, and its annotations."""
+
+
+def mark_of(metadata: Mapping[str, Any]) -> Mark:
+    """Our own status patches come back as events too; they change neither part."""
+    return metadata.get("generation", 0), hash(frozenset(metadata.get("annotations", {}).items()))
+
+
+@dataclass(slots=True)
+class News:
+    """What the watch has told, compared with what lists show.
+
+    A deletion that the watch misses is no proof: kopf does not tell of what was deleted before it lists anew.
+    """
+
+    deaf: bool = False
+    """Whether the watch has kept silent about what two lists have shown."""
+    _told: dict[str, Mark] = field(default_factory=dict)
+    _untold: dict[str, float] = field(default_factory=dict)
+    """Since when lists show an object otherwise than the watch has told, by uid."""
+
+    @property
+    def owed(self) -> bool:
+        """Whether a list has shown something that the watch has not told yet."""
+        return bool(self._untold)
+
+    def takes(self, event: Mapping[str, Any]) -> bool:
+        """Take an event of the watch into account; False when it tells nothing new.
+
+        News is a new or changed declaration, an annotation, a deletion, and a list after a gap.
+        """
+        metadata = event["object"]["metadata"]
+        uid = metadata["uid"]
+        # Whatever it tells about an object: the rest comes behind it.
+        self._untold.pop(uid, None)
+        if event["type"] == "DELETED":
+            self._told.pop(uid, None)
+            return True
+        mark = mark_of(metadata)
+        before, self._told[uid] = self._told.get(uid), mark
+        # Without a type it is a whole list, which says nothing of what was deleted before it.
+        return event["type"] is None or mark != before
+
+    def listed(self, marks: Mapping[str, Mark], now: float) -> None:
+        """Take complete lists of all kinds into account, by uid."""
+        untold = {uid: self._untold.get(uid, now) for uid, mark in marks.items() if self._told.get(uid) != mark}
+        self.deaf = self.deaf or any(now - since >= DEAF_AFTER for since in untold.values())
+        self._untold = untold
+
+    def excuse(self) -> None:
+        """A list has failed: the watch had as little to tell from."""
+        self._untold.clear()
+
+
+def marks(objects: Iterable[Mapping[str, Any]]) -> dict[str, Mark]:
+    """The marks of listed objects, by uid."""
+    return {obj["metadata"]["uid"]: mark_of(obj["metadata"]) for obj in objects}
