@@ -36,11 +36,11 @@ GROUP BY table_schema \gexec
 GRANT SELECT ON :"app_schema".messages_maildomain TO :"role";
 GRANT SELECT, INSERT, DELETE ON :"app_schema".messages_maildomainaccess TO :"role";
 
--- The controller's own tables. Cases, holds and the fence are never deleted, the journal is only ever appended to.
+-- The controller's own tables. Cases, holds and the fence are never deleted; the journal and what is known only grow.
 GRANT USAGE ON SCHEMA maildomain_controller TO :"role";
 GRANT SELECT ON maildomain_controller.alembic_version TO :"role";
-GRANT SELECT, INSERT ON maildomain_controller.journal TO :"role";
 GRANT SELECT, INSERT, DELETE ON maildomain_controller.frozen TO :"role";
+GRANT SELECT, INSERT ON maildomain_controller.journal, maildomain_controller.known TO :"role";
 GRANT SELECT, INSERT, UPDATE ON
     maildomain_controller.fence, maildomain_controller.claim,
     maildomain_controller.hold, maildomain_controller.revocation_case TO :"role";

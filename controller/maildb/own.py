@@ -21,7 +21,7 @@ from controller.maildb.columns import BigNumber, Document, Id, Moment
 
 SCHEMA = "maildomain_controller"
 PREFIX = "mdc_"
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003")
 """Every version of these tables, the newest last; each has a migration."""
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 
@@ -39,6 +39,7 @@ class Own:
     hold: Table
     hold_access: Table
     claim: Table
+    known: Table
     journal: Table
     frozen: Table
 
@@ -64,6 +65,7 @@ def own_tables(dialect: str) -> Own:
         hold=hold,
         hold_access=_hold_access(metadata, prefix, hold),
         claim=_claim(metadata, prefix),
+        known=_known(metadata, prefix),
         journal=_journal(metadata, prefix),
         frozen=_frozen(metadata, prefix),
     )
@@ -157,6 +159,18 @@ def _claim(metadata: MetaData, prefix: str) -> Table:
         Column("owner", Text, nullable=False),
         Column("resource", Text, nullable=False, comment="namespace/name"),
         Column("since", Moment, nullable=False),
+    )
+
+
+def _known(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}known",
+        metadata,
+        Column("owner", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("object", Text, nullable=False, comment="namespace/name"),
+        Column("since", Moment, nullable=False, comment="when this owner first worked with it"),
+        PrimaryKeyConstraint("owner", "kind", "object"),
     )
 
 

@@ -25,8 +25,10 @@ from controller.planning.facts import (
     CaseState,
     Claim,
     DomainId,
+    Granted,
     Hold,
     Holding,
+    Known,
     MailDomainRow,
     Origin,
     Owned,
@@ -35,8 +37,10 @@ from controller.planning.facts import (
     User,
     UserId,
 )
-from controller.resources.names import DomainName, Email, canonical_domain
+from controller.resources.names import DomainName, Email, ResourceKey, canonical_domain
 
+DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -73,6 +77,8 @@ def read_snapshot(
         activity=_activity(connection, own, now, windows) if own else {window: {} for window in windows},
         claims=_claims(connection, own) if own else {},
         freeze=read_freeze(connection, own) if own else None,
+        granted=_granted(connection, own, owner, now) if own else {},
+        known=_known(connection, own, owner) if own else {},
     )
 
 
@@ -218,6 +224,31 @@ def _activity(
         }
         for window, domains in found.items()
     }
+
+
+def _granted(connection: Connection, own: Own, owner: str, now: datetime) -> Mapping[ResourceKey, Granted]:
+    """Count what became ours in the last eight days, by the sources that said so."""
+    table = own.journal.c
+    sources = cast(table.sources, Text)
+    today = table.at > now - DAY
+    statement = (
+        select(sources, func.count().filter(today), func.count().filter(~today))
+        .where(table.at > now - WEEK - DAY, table.what.in_([Deed.GRANTED, Deed.ADOPTED]), table.owner == owner)
+        .group_by(sources)
+    )
+    found: dict[ResourceKey, Granted] = {}
+    for stored, last_day, before in connection.execute(statement):
+        for source in json.loads(stored):
+            known = found.get(read_key(source), Granted())
+            found[read_key(source)] = Granted(known.today + last_day, known.week + before)
+    return found
+
+
+def _known(connection: Connection, own: Own, owner: str) -> Mapping[Scope, Known]:
+    table = own.known.c
+    rows = connection.execute(select(table.kind, table.object, table.since).where(table.owner == owner))
+    scopes = ((Scope(kind, read_key(name)), since) for kind, name, since in rows)
+    return {scope: Known(scope, since) for scope, since in scopes}
 
 
 def _claims(connection: Connection, own: Own) -> Mapping[DomainName, Claim]:

@@ -24,7 +24,7 @@ from controller.maildb.keeping import Deed, write_evidence
 from controller.maildb.own import Own, own_tables
 from controller.maildb.recheck import Images, Touched, recheck
 from controller.planning.changes import Changes, Grant, NotEntitled, Revocation
-from controller.planning.facts import AccessId, Case, Hold, Origin
+from controller.planning.facts import AccessId, Case, Hold, Known, Origin
 from controller.resources.names import DomainName, ResourceKey
 
 
@@ -77,6 +77,7 @@ class _Transaction:
         )
         self._update_holds()
         self._claim()
+        insert_rows(self.connection, self.own.known, [self._known_row(known) for known in self.changes.known])
         insert_rows(self.connection, self.own.journal, list(self._entries(granted)))
 
     def _access_row(self, grant: Grant) -> Row:
@@ -173,6 +174,10 @@ class _Transaction:
             "approved_at": self.now if hold.approved else None,
             "closed_at": self.now if hold.closed else None,
         }
+
+    def _known_row(self, known: Known) -> Row:
+        scope = known.scope
+        return {"owner": self.writer.owner, "kind": scope.kind, "object": str(scope.key), "since": known.since}
 
     def _claim(self) -> None:
         rows = [

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from controller.planning.facts import Access, AccessId, Case, DomainId, Evidence, Hold, UserId
+from controller.planning.facts import Access, AccessId, Case, DomainId, Evidence, Hold, Holding, Known, UserId
 from controller.resources.names import DomainName, ResourceKey
 
 
@@ -25,6 +25,11 @@ class Adoption:
     access: Access
     name: DomainName
     sources: tuple[ResourceKey, ...]
+
+    @property
+    def holding(self) -> Holding:
+        """Which user on which domain."""
+        return Holding(self.access.domain, self.access.user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,9 @@ class Changes:
     """Holds that are new or changed, in their new state."""
     claims: tuple[tuple[DomainName, ResourceKey], ...] = ()
     """Domains whose winning resource is new."""
+    known: tuple[Known, ...] = ()
+    """Declared objects that are worked with for the first time."""
 
     def __bool__(self) -> bool:
-        return any((self.grants, self.adoptions, self.revocations, self.forgotten, self.cases, self.holds, self.claims))
+        written = (self.grants, self.adoptions, self.revocations, self.forgotten, self.cases, self.holds, self.claims)
+        return any((*written, self.known))

@@ -281,6 +281,25 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """What the journal says became ours through one source, granted or adopted, in database time."""
+
+    today: int = 0
+    """Within the last 24 hours."""
+    week: int = 0
+    """Within the seven days before them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One declared object that this owner has worked with before."""
+
+    scope: Scope
+    since: datetime
+    """Database time of the first time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Who owns a domain name in this mail database, and for which resource."""
 
@@ -324,3 +343,7 @@ class Snapshot:
     claims: Mapping[DomainName, Claim]
     freeze: Freeze | None = None
     """Whether everything is stopped; asked again inside each write."""
+    granted: Mapping[ResourceKey, Granted] = field(default_factory=dict)
+    """What the sources made this owner grant and adopt; those that are missing: nothing."""
+    known: Mapping[Scope, Known] = field(default_factory=dict)
+    """Declared objects that this owner has worked with."""

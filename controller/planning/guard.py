@@ -6,7 +6,7 @@ before its domains: what a source's hold covers needs no second hold of the doma
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -20,14 +20,24 @@ HOLD_LIFETIME = timedelta(hours=24)
 """How long a hold may be approved; afterwards what still trips gets a new one."""
 
 REVOCATIONS = "revocations"
+PLAUSIBILITY = "plausibility"
 MIN_ADMINS = "minAdmins"
 MAX_ADMINS = "maxAdmins"
+ADMIN_EMAIL_DOMAINS = "adminEmailDomains"
+GRANTS = "grants"
 
 LIMIT_REASONS = {
     REVOCATIONS: Reason.REVOCATION_LIMIT,
+    PLAUSIBILITY: Reason.WAVE_IMPLAUSIBLE,
     MIN_ADMINS: Reason.MIN_ADMINS,
     MAX_ADMINS: Reason.MAX_ADMINS,
+    ADMIN_EMAIL_DOMAINS: Reason.ADMIN_EMAIL_DOMAINS,
+    GRANTS: Reason.GRANT_LIMIT,
 }
+EVERY_PASS = frozenset({MAX_ADMINS, ADMIN_EMAIL_DOMAINS, GRANTS})
+"""Limits that are judged in every pass, because grants do not wait for waves."""
+PLAUSIBLE = 50
+"""Of a hundred answers about administrators, how many may revoke before the source itself is doubted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +86,16 @@ class Bench:
         """Leave holds of scopes that are not judged now as they are."""
         self.standing.update((hold.id, hold) for hold in holds)
 
-    def undecided(self, *, judged: Collection[Scope], declared: Collection[Scope]) -> Iterable[Hold]:
+    def undecided(self, *, judged: Collection[Scope], gathered: Collection[Scope]) -> Iterable[Hold]:
         """Recorded holds that this pass leaves as they are: of objects that are not judged, while they last.
 
-        Holds of `maxAdmins` are decided in every pass for every declared domain, because grants do not wait for waves.
+        Limits of `EVERY_PASS` are decided for all objects whose sources have been heard: before that an answer that
+        is still to come is not a grant that is no longer wanted.
         """
         for hold in self.recorded.values():
-            decided = declared if kind_of(hold) == MAX_ADMINS else judged
-            if hold.scope not in decided and hold.expires_at > self.now:
+            decided = gathered if kind_of(hold) in EVERY_PASS else judged
+            known = hold.id in self.standing or hold.id in self.used
+            if not known and hold.scope not in decided and hold.expires_at > self.now:
                 yield hold
 
     def of(self, scope: Scope, kind: str) -> tuple[Hold, ...]:
@@ -94,24 +106,24 @@ class Bench:
             if hold.scope == scope and kind_of(hold) == kind and hold.expires_at > self.now
         )
 
-    def hold(self, scope: Scope, kind: str, limit: str, accesses: frozenset[Holding]) -> tuple[Hold, ...]:
+    def hold(self, scope: Scope, limit: str, accesses: frozenset[Holding]) -> tuple[Hold, ...]:
         """Hold these accesses under one limit, minus those that a person has approved; return what stands.
 
         A recorded hold keeps its id while it shrinks. When it would grow, a new id takes its place: an approval covers
         exactly what the person saw. The time since when something is held is carried on.
         """
-        approved, waiting = [], accesses
+        kind, approved, waiting = _kind(limit), [], accesses
         for hold in self.of(scope, kind):
             if self.approvals.cover(hold) and (covered := hold.accesses & accesses):
                 approved.append(replace(hold, approved=True, accesses=covered))
                 waiting -= covered
         pending = [hold for hold in self.of(scope, kind) if not self.approvals.cover(hold)]
-        standing = [*approved, *self._pending(scope, kind, limit, waiting, pending)]
+        standing = [*approved, *self._pending(scope, limit, waiting, pending)]
         self.keep(standing)
         return tuple(standing)
 
     def _pending(
-        self, scope: Scope, kind: str, limit: str, waiting: frozenset[Holding], before: Sequence[Hold]
+        self, scope: Scope, limit: str, waiting: frozenset[Holding], before: Sequence[Hold]
     ) -> tuple[Hold, ...]:
         if not waiting:
             return ()
@@ -119,7 +131,7 @@ class Bench:
         if same is not None:
             return (replace(same, limit=limit, accesses=waiting),)
         since = min((hold.since for hold in before), default=self.now)
-        fresh = Hold(self._new_id(scope, kind, waiting), scope, limit, waiting, since, self.now + HOLD_LIFETIME)
+        fresh = Hold(self._new_id(scope, _kind(limit), waiting), scope, limit, waiting, since, self.now + HOLD_LIFETIME)
         return (replace(fresh, approved=self.approvals.cover(fresh)),)
 
     def _new_id(self, scope: Scope, kind: str, accesses: frozenset[Holding]) -> str:
@@ -133,8 +145,12 @@ class Bench:
 
 
 def kind_of(hold: Hold) -> str:
-    """Which limit of its object tripped: `revocations`, `minAdmins` or `maxAdmins`."""
-    return hold.limit.partition(" ")[0]
+    """Which limit of its object tripped: a key of `LIMIT_REASONS`."""
+    return _kind(hold.limit)
+
+
+def _kind(limit: str) -> str:
+    return limit.partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +168,24 @@ class Ward:
     cases: tuple[OpenCase, ...]
     offset: int = 0
     """What is taken off the count: grants of the same window that stand (a domain's team may be replaced)."""
+    answers: int | None = None
+    """How many administrators the source has said anything about; None where that is not weighed (a domain)."""
+
+    @property
+    def objections(self) -> Iterator[str]:
+        """The limits that trip, as people read them. What the declared one holds need not be doubted as well."""
+        if self.tripped:
+            yield str(self.limit)
+        if self.implausible:
+            yield f"{PLAUSIBILITY} {PLAUSIBLE}% of a wave"
+
+    @property
+    def implausible(self) -> bool:
+        """Whether so many of the answers would revoke that it is the source and not the people."""
+        if self.answers is None:
+            return False
+        doubted = len({item.access.user for item in self.cases if item.suspect is not None})
+        return doubted > max(self.floor, self.answers * PLAUSIBLE // 100)
 
     @property
     def tripped(self) -> bool:
@@ -187,10 +221,9 @@ def judge(
     settled: set[Holding] = set()
     """What a source's hold has decided, held or approved."""
     for ward in sources:
-        _weigh(ward, frozenset(item.case.holding for item in ward.cases), bench, held, settled)
+        settled |= _weigh(ward, bench, held, before=())
     for ward in domains:
-        own = frozenset(item.case.holding for item in ward.cases) - settled
-        _weigh(ward, own, bench, held, settled=None)
+        _weigh(ward, bench, held, before=settled)
     for ward in domains:
         _defend_floor(ward, floors, bench, held, ripe)
     cases = {item.case.access: item for ward in domains for item in ward.cases}
@@ -210,16 +243,20 @@ class Floor:
     """ADMIN rows after this pass's grants and before its revocations."""
 
 
-def _weigh(
-    ward: Ward, accesses: frozenset[Holding], bench: Bench, held: dict[Holding, Hold], settled: set[Holding] | None
-) -> None:
-    if not ward.tripped:
-        return
-    for hold in bench.hold(ward.scope, REVOCATIONS, str(ward.limit), accesses):
-        if settled is not None:
-            settled |= hold.accesses
-        if not hold.approved:
-            held.update((access, hold) for access in hold.accesses if access not in held)
+def _weigh(ward: Ward, bench: Bench, held: dict[Holding, Hold], before: Collection[Holding]) -> frozenset[Holding]:
+    """Hold what the limits of one object object to, and return what they have decided, held or approved.
+
+    Accesses that were decided `before` need no second hold, neither by a source for its domain nor by one limit for
+    the next.
+    """
+    decided: frozenset[Holding] = frozenset()
+    for limit in ward.objections:
+        waiting = frozenset(item.case.holding for item in ward.cases) - frozenset(before) - decided
+        for hold in bench.hold(ward.scope, limit, waiting):
+            decided |= hold.accesses
+            if not hold.approved:
+                held.update((access, hold) for access in hold.accesses if access not in held)
+    return decided
 
 
 def _defend_floor(
@@ -233,7 +270,7 @@ def _defend_floor(
     going = frozenset(item.case.holding for item in ward.cases if _goes(item, held, ripe))
     if not going or floor.after_grants - len(going) >= floor.min_admins:
         return
-    for hold in bench.hold(ward.scope, MIN_ADMINS, f"{MIN_ADMINS} {floor.min_admins}", going):
+    for hold in bench.hold(ward.scope, f"{MIN_ADMINS} {floor.min_admins}", going):
         if not hold.approved:
             held.update((access, hold) for access in hold.accesses)
 
@@ -253,17 +290,3 @@ def _restate(item: OpenCase, held: Mapping[Holding, Hold], bench: Bench) -> Case
     if case.state in (CaseState.HELD, CaseState.APPROVED):
         return replace(case, state=CaseState.CONFIRMED if item.confirmed else CaseState.SUSPECTED, hold=None)
     return case
-
-
-def hold_grants(
-    scope: Scope, limit: int, grants: Collection[Holding], after: int, bench: Bench
-) -> Mapping[Holding, Hold]:
-    """Which of a domain's grants wait because there would be more than `maxAdmins` administrators: all, or none.
-
-    `after` is the number of administrators if everything of this pass were carried out.
-    """
-    if not grants or after <= limit:
-        return {}
-    holds = bench.hold(scope, MAX_ADMINS, f"{MAX_ADMINS} {limit}", frozenset(grants))
-    bench.use(grants)
-    return {access: hold for hold in holds if not hold.approved for access in hold.accesses}

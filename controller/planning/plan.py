@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from controller.planning.cases import OpenCase, changed
+from controller.planning.ceilings import ceilings
 from controller.planning.changes import Adoption, Changes, Denied, Grant, NotEntitled, Revocation
 from controller.planning.difference import Difference, locate
 from controller.planning.draft import Draft, Drafter, cases_by_domain
-from controller.planning.facts import AccessId, Case, CaseState, Hold, Holding, Snapshot, UserId
-from controller.planning.guard import Approvals, Bench, hold_grants, judge
+from controller.planning.facts import AccessId, Case, CaseState, Hold, Holding, Known, Scope, Snapshot, UserId
+from controller.planning.guard import Approvals, Bench, judge
 from controller.planning.identity import identify
 from controller.planning.sources import SourceState, Voice, listen
 from controller.planning.standing import Standing, new_claims
@@ -47,7 +48,7 @@ class Held:
 
     user: UserId
     reason: str
-    """`NotEntitled` for a revocation, `Entitled` for a grant."""
+    """`NotEntitled` for a revocation, `Entitled` for a grant, `Matching` for an adoption."""
     hold: Hold
 
 
@@ -112,7 +113,7 @@ def plan(question: Question) -> Plan:
     bench = Bench(
         snapshot.taken_at, question.approvals, {hold.id: hold for hold in snapshot.holds}, snapshot.spent_holds
     )
-    verdict = _judge(drafts, question, bench)
+    verdict = _judge(drafts, question, voices, bench)
     lost = _lost(snapshot)
     plans = tuple(_plan_domain(draft, verdict, lost) for draft in drafts)
     return Plan(
@@ -143,19 +144,14 @@ class _Verdict:
         return tuple(self.cases.get(item.access.id, item.case) for item in rest)
 
 
-def _judge(drafts: Sequence[Draft], question: Question, bench: Bench) -> _Verdict:
-    held_grants: dict[Holding, Hold] = {}
-    granted: dict[ResourceKey, int] = {}
-    for draft in drafts:
-        if draft.acts and draft.difference.missing:
-            held = _hold_grants(draft, bench)
-            held_grants.update(held)
-            granted[draft.key] = len(draft.difference.missing) - len(held)
-    session = convene(drafts, question.sources, question.snapshot, granted)
+def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[ResourceKey, Voice], bench: Bench) -> _Verdict:
     if question.snapshot.freeze:
         bench.keep(question.snapshot.holds)
         return _Verdict({}, frozenset(), {}, bench.standing, {})
-    bench.keep(bench.undecided(judged=session.scopes, declared={draft.scope for draft in drafts}))
+    held_grants = ceilings(drafts, question.snapshot, bench)
+    granted = {draft.key: len(draft.wanted - held_grants.keys()) for draft in drafts if draft.acts}
+    session = convene(drafts, voices, question.snapshot, granted)
+    bench.keep(bench.undecided(judged=session.scopes, gathered=_gathered(drafts, question.sources)))
     judgement = judge(session.sources, session.domains, session.floors, bench, ripe=session.ripe)
     executed: dict[ResourceKey, tuple[OpenCase, ...]] = defaultdict(tuple)
     for item in judgement.executable:
@@ -169,11 +165,11 @@ def _judge(drafts: Sequence[Draft], question: Question, bench: Bench) -> _Verdic
     )
 
 
-def _hold_grants(draft: Draft, bench: Bench) -> Mapping[Holding, Hold]:
-    """A team that is replaced may exceed `maxAdmins` by those who are on their way out."""
-    leaving = len(draft.docket.open) + len(draft.difference.denied) if draft.revokes else 0
-    after = len(draft.difference.admins) + len(draft.difference.missing) - leaving
-    return hold_grants(draft.scope, draft.standing.resource.spec.limits.max_admins, draft.wanted, after, bench)
+def _gathered(drafts: Sequence[Draft], states: Mapping[ResourceKey, SourceState]) -> frozenset[Scope]:
+    """Declared objects about which everything has been said that there is to say."""
+    heard = {key for key, state in states.items() if state.gathered}
+    domains = {draft.scope for draft in drafts if heard.issuperset(draft.standing.sources)}
+    return frozenset(domains | {Scope("EntitlementSource", key) for key in heard})
 
 
 def _plan_domain(draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessId]) -> DomainPlan:
@@ -203,7 +199,7 @@ def _plan_domain(draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessI
         draft.suspended,
         difference,
         grants=grants,
-        adoptions=difference.adoptable,
+        adoptions=tuple(item for item in difference.adoptable if item.holding not in verdict.held_grants),
         revocations=_revocations(draft, executed),
         held=_held(draft, held_cases, verdict),
         suspected=len(waiting) - len(held_cases),
@@ -227,12 +223,14 @@ def _revocations(draft: Draft, executed: Sequence[OpenCase]) -> tuple[Revocation
 
 def _held(draft: Draft, cases: Sequence[Case], verdict: _Verdict) -> tuple[Held, ...]:
     revocations = [Held(case.user, "NotEntitled", verdict.holds[case.hold]) for case in cases if case.hold]
-    grants = [
-        Held(access.user, "Entitled", verdict.held_grants[access])
-        for access in sorted(draft.wanted)
-        if access in verdict.held_grants
+    waiting = verdict.held_grants
+    grants = [Held(access.user, "Entitled", waiting[access]) for access in sorted(draft.wanted) if access in waiting]
+    adoptions = [
+        Held(item.access.user, "Matching", waiting[item.holding])
+        for item in draft.difference.adoptable
+        if item.holding in waiting
     ]
-    return (*revocations, *grants)
+    return (*revocations, *grants, *adoptions)
 
 
 def _changes(
@@ -259,7 +257,15 @@ def _changes(
         ),
         holds=_changed_holds(bench),
         claims=new_claims(question.standings, snapshot.claims),
+        known=_newly_known(question),
     )
+
+
+def _newly_known(question: Question) -> tuple[Known, ...]:
+    """The sources that are worked with for the first time."""
+    used = {Scope("EntitlementSource", key) for standing in question.standings for key in standing.sources}
+    new = sorted(used - question.snapshot.known.keys(), key=str)
+    return tuple(Known(scope, question.snapshot.taken_at) for scope in new)
 
 
 def _changed_holds(bench: Bench) -> tuple[Hold, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from controller.planning.draft import Draft, window_start
 from controller.planning.facts import Activity, Scope, Snapshot
 from controller.planning.guard import Floor, Ward
-from controller.planning.sources import SourceState
+from controller.planning.sources import Voice
 from controller.resources.names import ResourceKey
 
 DOMAIN_FLOOR = 1
@@ -28,7 +28,7 @@ class Session:
 
 def convene(
     drafts: Sequence[Draft],
-    states: Mapping[ResourceKey, SourceState],
+    voices: Mapping[ResourceKey, Voice],
     snapshot: Snapshot,
     granted: Mapping[ResourceKey, int],
 ) -> Session:
@@ -37,7 +37,7 @@ def convene(
     `granted` says how many grants this pass carries out for each MailDomain.
     """
     acting = [draft for draft in drafts if draft.standing.admitted]
-    judged = [draft for draft in acting if any(states[key].judging for key in draft.standing.sources)]
+    judged = [draft for draft in acting if any(voices[key].state.judging for key in draft.standing.sources)]
     keys = {key for draft in judged for key in draft.standing.sources}
     by_source: dict[ResourceKey, list[Draft]] = defaultdict(list)
     for draft in acting:
@@ -45,30 +45,37 @@ def convene(
             by_source[key].append(draft)
     contested = [draft for draft in judged if draft.docket.open]
     return Session(
-        sources=tuple(_source_ward(states[key], by_source[key], snapshot) for key in sorted(keys)),
+        sources=tuple(_source_ward(voices[key], by_source[key], snapshot) for key in sorted(keys)),
         domains=tuple(_domain_ward(draft, snapshot, granted.get(draft.key, 0)) for draft in contested),
         floors={draft.key: _floor(draft, granted.get(draft.key, 0)) for draft in contested},
-        ripe=frozenset(draft.key for draft in judged if _ripe(draft, states)),
+        ripe=frozenset(draft.key for draft in judged if _ripe(draft, voices)),
         scopes=frozenset(draft.scope for draft in judged) | {Scope("EntitlementSource", key) for key in keys},
     )
 
 
-def _ripe(draft: Draft, states: Mapping[ResourceKey, SourceState]) -> bool:
-    return draft.revokes and all(states[key].complete for key in draft.standing.sources)
+def _ripe(draft: Draft, voices: Mapping[ResourceKey, Voice]) -> bool:
+    return draft.revokes and all(voices[key].state.complete for key in draft.standing.sources)
 
 
-def _source_ward(state: SourceState, drafts: Sequence[Draft], snapshot: Snapshot) -> Ward:
-    limit = state.spec.limits.revocations
+def _source_ward(voice: Voice, drafts: Sequence[Draft], snapshot: Snapshot) -> Ward:
+    limit = voice.state.spec.limits.revocations
+    cases = tuple(item for draft in drafts for item in draft.docket.open)
     within = snapshot.activity.get(limit.window, {})
     activity = [within.get(draft.name, Activity()) for draft in drafts]
     return Ward(
-        Scope("EntitlementSource", state.key),
+        Scope("EntitlementSource", voice.key),
         limit,
         SOURCE_FLOOR,
         rows=sum(len(draft.difference.admins) for draft in drafts),
         activity=Activity(sum(item.granted for item in activity), sum(item.revoked for item in activity)),
-        cases=tuple(item for draft in drafts for item in draft.docket.open),
+        cases=cases,
+        answers=_answers(voice, drafts) if len(cases) > SOURCE_FLOOR else None,
     )
+
+
+def _answers(voice: Voice, drafts: Sequence[Draft]) -> int:
+    holders = {row.user for draft in drafts for row in draft.difference.admins}
+    return len(holders) - voice.silent_among(holders)
 
 
 def _domain_ward(draft: Draft, snapshot: Snapshot, granted: int) -> Ward:

@@ -64,6 +64,9 @@ class Reason(StrEnum):
     REVOCATION_LIMIT = "RevocationLimit", "More revocations than the limit allows wait for approval."
     MIN_ADMINS = "MinAdmins", "Revocations that would leave fewer than minAdmins administrators wait for approval."
     MAX_ADMINS = "MaxAdmins", "Grants that would make more than maxAdmins administrators wait for approval."
+    ADMIN_EMAIL_DOMAINS = "AdminEmailDomains", "Grants to people of other e-mail domains wait for approval."
+    GRANT_LIMIT = "GrantLimit", "More grants in a day than the source usually makes wait for approval."
+    WAVE_IMPLAUSIBLE = "WaveImplausible", "Answers of which more than half would revoke wait for approval."
 
     # a source
     ANSWERING = "Answering", "The source answers."

@@ -48,6 +48,8 @@ class DomainLimits(Declared):
     revocations: RevocationLimit = RevocationLimit(max=Amount(50, percent=True))
     min_admins: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
     max_admins: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 50
+    admin_email_domains: Annotated[tuple[CanonicalDomain, ...], Field(min_length=1, max_length=64)] | None = None
+    """Whose e-mails may be granted without being held; None = anybody's."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

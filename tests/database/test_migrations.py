@@ -3,15 +3,17 @@
 import threading
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from controller.errors import PlanOutdated
 from controller.maildb.connecting import Gate
 from controller.maildb.database import MailDatabase
-from controller.maildb.own import VERSIONS, own_tables
+from controller.maildb.own import SCHEMA, VERSIONS, own_tables
 from controller.planning.changes import Changes
 from controller.planning.facts import CaseState
 from controller.resources.names import DomainName, ResourceKey
@@ -65,6 +67,35 @@ def test_migrating_again_changes_nothing(database: MailDatabase, world: MailWorl
     assert database.migrate() is False
     assert (world.dump(), world.dump_own()) == before
     database.check_version()
+
+
+def test_sources_that_were_at_work_before_are_known_since_their_first_entry(bare_url: str, dialect: str) -> None:
+    world = MailWorld(bare_url)
+    upgrade_to(bare_url, "0002")
+    schema = "maildomain_controller." if dialect == "postgresql" else "mdc_"
+    for day, sources in ((3, '["default/b", "default/a"]'), (1, '["default/a"]'), (2, "[]")):
+        world.execute(
+            f"INSERT INTO {schema}journal (at, owner, holder, what, domain, sources, reason, evidence, image)"
+            f" VALUES ('2026-03-0{day} 08:00:00.000000', 'test', 'me', 'granted', 'x.fr', '{sources}', 'Entitled',"
+            " '[]', '{}')"
+        )
+    with opened(bare_url) as database:
+        database.migrate()
+        known = database.snapshot((), ()).known
+    assert {str(scope.key): found.since.day for scope, found in known.items()} == {"default/a": 1, "default/b": 3}
+
+
+def upgrade_to(url: str, version: str) -> None:
+    """Our tables as an earlier program left them."""
+    gate = Gate(lambda: url)
+    with gate.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        config = Config()
+        config.set_main_option("script_location", "controller.maildb:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+    gate.close()
 
 
 def test_migrate_touches_nothing_of_the_application(bare_url: str) -> None:

@@ -1,18 +1,21 @@
 """What is read: everything at one moment, in few statements, from tables of every known shape."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes, Denied, Revocation
-from controller.planning.facts import Activity, CaseState, Claim, Origin
+from controller.planning.facts import Activity, CaseState, Claim, Granted, Known, Origin, Scope
 from controller.resources.names import DomainName, Email, ResourceKey
 from tests.support.database import (
+    MOMENT,
     OWNER,
     SOURCE,
     MailWorld,
     access,
+    adoption,
     at_each_statement,
     case,
     fill,
@@ -26,6 +29,7 @@ from tests.support.database import (
 
 X = DomainName("x.fr")
 DAY = timedelta(hours=24)
+SCOPE = Scope("EntitlementSource", SOURCE)
 
 
 def test_users_domains_and_rows_are_read_as_they_stand(database: MailDatabase, world: MailWorld) -> None:
@@ -117,6 +121,8 @@ def test_what_was_written_is_read_back(database: MailDatabase, world: MailWorld)
     assert seen.holds == (hold(set_up.kept),)
     assert seen.claims == {X: Claim(OWNER, ResourceKey("default", "x-fr"))}
     assert seen.activity == {DAY: {X: Activity(1, 1)}, timedelta(minutes=1): {X: Activity(1, 1)}}
+    assert seen.granted == {SOURCE: Granted(today=2)}
+    assert seen.known == {SCOPE: Known(SCOPE, MOMENT)}
     assert written.at is not None
     assert seen.taken_at >= written.at
     assert seen.taken_at.utcoffset() == timedelta(0)
@@ -142,11 +148,41 @@ def test_emergency_revocations_use_up_no_limit(database: MailDatabase, world: Ma
     assert database.snapshot({X}, {DAY}).activity == {DAY: {}}
 
 
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [(1, Granted(2)), (23.9, Granted(2)), (24.1, Granted(week=2)), (191.9, Granted(week=2)), (192.1, None)],
+)
+def test_what_a_source_granted_is_counted_by_day_and_week(
+    database: MailDatabase, world: MailWorld, hours: float, expected: Granted | None
+) -> None:
+    write(database, scene(world).changes)
+    backdate(world, hours)
+    assert database.snapshot((), ()).granted.get(SOURCE) == expected
+
+
+def test_a_grant_counts_for_each_source_that_names_the_user(database: MailDatabase, world: MailWorld) -> None:
+    domain = world.domain("x.fr")
+    second = ResourceKey("default", "second")
+    both = replace(grant(world.user(), domain), sources=(SOURCE, second))
+    row = world.user()
+    kept = adoption(access(world.admin(row, domain), row, domain))
+    write(database, Changes(grants=(both, grant(world.user(), domain)), adoptions=(kept,)))
+    assert database.snapshot((), ()).granted == {SOURCE: Granted(3), second: Granted(1)}
+
+
+def backdate(world: MailWorld, hours: float) -> None:
+    """Let the journal have been written so many hours earlier."""
+    if world.dialect == "postgresql":
+        world.execute(f"UPDATE maildomain_controller.journal SET at = at - interval '{hours} hours'")
+    else:
+        world.execute(f"UPDATE mdc_journal SET at = strftime('%Y-%m-%d %H:%M:%f', at, '-{hours} hours') || '000'")
+
+
 def test_the_ledger_of_another_owner_is_not_ours(database: MailDatabase, world: MailWorld, database_url: str) -> None:
     write(database, scene(world).changes)
     with opened(database_url, owner="other") as other:
         seen = other.snapshot({X}, ())
-    assert (seen.ledger, seen.cases, seen.holds) == ({}, (), ())
+    assert (seen.ledger, seen.cases, seen.holds, seen.granted, seen.known) == ({}, (), (), {}, {})
     assert seen.claims[X].owner == OWNER
 
 

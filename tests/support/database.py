@@ -40,6 +40,7 @@ from controller.planning.facts import (
     Evidence,
     Hold,
     Holding,
+    Known,
     Scope,
     UserId,
 )
@@ -217,7 +218,7 @@ class MailWorld:
     def dump_own(self) -> dict[str, list[str]]:
         """Every row of the controller's tables but the fence, whose times move."""
         schema, prefix = ("maildomain_controller.", "") if self.dialect == "postgresql" else ("", "mdc_")
-        names = ("access_ledger", "revocation_case", "hold", "hold_access", "claim", "journal", "frozen")
+        names = ("access_ledger", "revocation_case", "hold", "hold_access", "claim", "known", "journal", "frozen")
         return {name: self.rows_of(f"{schema}{prefix}{name}") for name in names}
 
     def rows_of(self, table: str) -> list[str]:
@@ -508,6 +509,7 @@ def scene(world: MailWorld) -> Scene:
         cases=(case(leaving, CaseState.EXECUTED), case(kept, CaseState.HELD, hold="hold-1")),
         holds=(hold(kept),),
         claims=((DomainName("x.fr"), ResourceKey("default", "x-fr")),),
+        known=(Known(Scope("EntitlementSource", SOURCE), MOMENT),),
     )
     return Scene(changes, domain, newcomer, leaving, kept)
 

@@ -46,7 +46,12 @@ MAILDOMAIN: dict[str, Any] = {
         "adoption": "Matching",
         "protectedAdmins": ["dsi@commune.example"],
         "deniedAdmins": ["parti@commune.example"],
-        "limits": {"revocations": {"max": 3, "window": "24h"}, "minAdmins": 1, "maxAdmins": 20},
+        "limits": {
+            "revocations": {"max": 3, "window": "24h"},
+            "minAdmins": 1,
+            "maxAdmins": 20,
+            "adminEmailDomains": ["commune.example"],
+        },
         "provisioning": {
             "ensure": "Created",
             "oidcAutojoin": True,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.planning.changes import Changes
+from controller.planning.changes import Adoption, Changes, Grant, Revocation
 from controller.planning.facts import (
     OPEN_STATES,
     Access,
@@ -17,10 +17,13 @@ from controller.planning.facts import (
     DomainId,
     Entitled,
     Freeze,
+    Granted,
     Hold,
+    Known,
     MailDomainRow,
     Origin,
     Owned,
+    Scope,
     Snapshot,
     User,
     UserId,
@@ -62,6 +65,16 @@ def source(name: str = "deploycenter", *, namespace: str = "default", **spec: An
     )
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What the journal keeps of one change, as far as planning asks for it."""
+
+    at: datetime
+    domain: DomainName
+    what: str
+    sources: tuple[ResourceKey, ...]
+
+
 @dataclass
 class PlanningWorld:
     """Everything that a question is made of, and a database that carries plans out as the writer would."""
@@ -75,7 +88,8 @@ class PlanningWorld:
     ledger: dict[AccessId, Owned] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
-    journal: list[tuple[datetime, DomainName, str, UserId]] = field(default_factory=list)
+    journal: list["Entry"] = field(default_factory=list)
+    known: dict[Scope, Known] = field(default_factory=dict)
     claims: dict[DomainName, Claim] = field(default_factory=dict)
     declared: list[MailDomain] = field(default_factory=list)
     sources: dict[ResourceKey, EntitlementSource] = field(default_factory=dict)
@@ -161,14 +175,27 @@ class PlanningWorld:
             activity={window: self._activity(window) for window in windows},
             claims=dict(self.claims),
             freeze=self.freeze,
+            granted=self._granted(),
+            known=dict(self.known),
         )
 
     def _activity(self, window: timedelta) -> dict[DomainName, Activity]:
         found: dict[DomainName, Activity] = {}
-        for at, domain, what, _ in self.journal:
-            if at > self.time - window:
-                before = found.get(domain, Activity())
-                found[domain] = replace(before, **{what: getattr(before, what) + 1})
+        for entry in self.journal:
+            if entry.at > self.time - window and entry.what != "adopted":
+                before = found.get(entry.domain, Activity())
+                found[entry.domain] = replace(before, **{entry.what: getattr(before, entry.what) + 1})
+        return found
+
+    def _granted(self) -> dict[ResourceKey, Granted]:
+        found: dict[ResourceKey, Granted] = {}
+        for entry in self.journal:
+            if entry.what == "revoked" or entry.at <= self.time - 8 * DAY:
+                continue
+            today = entry.at > self.time - DAY
+            for key in entry.sources:
+                before = found.get(key, Granted())
+                found[key] = Granted(before.today + today, before.week + (not today))
         return found
 
     def standings(self) -> tuple[Standing, ...]:
@@ -219,19 +246,24 @@ class PlanningWorld:
         for revocation in changes.revocations:
             del self.rows[revocation.access.id]
             self.ledger.pop(revocation.access.id, None)
-            self.journal.append((self.time, revocation.name, "revoked", revocation.access.user))
+            self._note("revoked", revocation)
         for access in changes.forgotten:
             self.ledger.pop(access, None)
         for grant in changes.grants:
             row = self.admin(grant.user, grant.domain, owned=False)
             self.ledger[row.id] = Owned(row.id, row.domain, row.user, Origin.GRANTED, self.time)
-            self.journal.append((self.time, grant.name, "granted", grant.user))
+            self._note("granted", grant)
         for adoption in changes.adoptions:
             row = adoption.access
             self.ledger[row.id] = Owned(row.id, row.domain, row.user, Origin.ADOPTED, self.time)
+            self._note("adopted", adoption)
         self.cases.update((case.id, case) for case in changes.cases)
         self.holds.update((hold.id, hold) for hold in changes.holds)
         self.claims.update((domain, Claim(self.owner, key)) for domain, key in changes.claims)
+        self.known.update((known.scope, known) for known in changes.known)
+
+    def _note(self, what: str, change: Grant | Adoption | Revocation) -> None:
+        self.journal.append(Entry(self.time, change.name, what, change.sources))
 
     def admins_of(self, domain: str) -> set[str]:
         """Who administers a domain now."""

@@ -189,6 +189,9 @@ SHAPES = (
         "129 e-mails", "spec.protectedAdmins", [f"a{i}@x.fr" for i in range(129)], "must have at most 128 items"
     ),
     _maildomain("no administrator allowed", "spec.limits.maxAdmins", 0, "greater than or equal to 1"),
+    _maildomain("nobody's e-mail allowed", "spec.limits.adminEmailDomains", [], "should have at least 1 items"),
+    _maildomain("an e-mail for its domain", "spec.limits.adminEmailDomains[0]", "dsi@commune.example", "should match"),
+    _maildomain("a suffix of e-mail domains", "spec.limits.adminEmailDomains[0]", "*.example", "should match"),
     _maildomain("a limit without a maximum", "spec.limits.revocations.max", Absent, "required"),
     _maildomain("half an administrator", "spec.limits.revocations.max", 1.5, "must be of type integer,string"),
     _maildomain("a source that is no name", "spec.sourceRefs[0].name", "Deploy Center", "should match"),
@@ -234,7 +237,7 @@ SHAPES = (
 UNKNOWN = (
     _maildomain("a misspelt field of services", "spec.serviceAccess.service", [], "unknown field"),
     _of("MailDomainGroup", "names for e-mails", "spec.names", ["a"], "unknown field"),
-    _maildomain("a field of later work in the limits", "spec.limits.adminEmailDomains", ["a.fr"], "unknown field"),
+    _maildomain("a misspelt limit", "spec.limits.adminEmailDomain", ["a.fr"], "unknown field"),
     _maildomain("a misspelt field", "spec.sourceRef", [], "unknown field"),
     _maildomain("a field in snake case", "spec.source_refs", [{"name": "a"}], "unknown field"),
     _source("canaries, which are later work", "spec.canaries", [], "unknown field"),

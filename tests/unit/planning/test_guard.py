@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from controller.planning.facts import AnswerReason, Unavailable
 from tests.support.planning import PlanningWorld, source_key
 
 
@@ -273,3 +274,59 @@ def test_cases_between_waves_are_neither_executed_nor_released() -> None:
     assert len(world.rows) == 120
     assert decided.holds == (hold,)
     assert sum(len(domain.held) for domain in decided.domains) == 120
+
+
+# --- is the wave itself to be believed? -------------------------------------------------------------------------------
+
+GENEROUS = {"revocations": {"max": "100%"}}
+
+
+def generous(domains: int) -> PlanningWorld:
+    """One administrator a domain, and declared limits that hold nothing."""
+    world = town(domains, 1, limits=GENEROUS)
+    world.add_source(limits=GENEROUS)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("domains", "leaving", "held"),
+    [(10, 10, False), (11, 11, True), (24, 12, False), (24, 13, True), (100, 50, False), (100, 51, True)],
+)
+def test_a_wave_of_which_more_than_half_would_revoke_is_held(domains: int, leaving: int, *, held: bool) -> None:
+    world = generous(domains)
+    world.later(minutes=10)
+    for number in range(leaving):
+        world.says(f"u{number:05d}-0")
+    decided = world.confirm_and_apply()
+    assert [(str(hold.scope), hold.limit) for hold in decided.holds] == (
+        [("EntitlementSource default/deploycenter", "plausibility 50% of a wave")] if held else []
+    )
+    assert len(world.rows) == domains - (0 if held else leaving)
+
+
+def test_only_who_has_been_answered_about_makes_a_wave_plausible() -> None:
+    world = generous(40)
+    world.later(minutes=10)
+    for number in range(40):
+        silent = None if number < 15 else Unavailable(AnswerReason.TIMEOUT)
+        world.says(f"u{number:05d}-0", verdict=silent)
+    assert [hold.count for hold in world.confirm_and_apply().holds] == [15], "15 of 15 answers, not of 40"
+
+
+def test_an_implausible_wave_that_is_approved_goes() -> None:
+    world = generous(20)
+    everybody_loses_everything(world)
+    (hold,) = world.confirm_and_apply().holds
+    world.repeat(minutes=10)
+    assert not world.apply(approve=[hold.id]).holds
+    assert not world.rows
+
+
+def test_what_the_declared_limit_holds_needs_no_second_approval() -> None:
+    world = town(20, 1)
+    everybody_loses_everything(world)
+    (hold,) = world.confirm_and_apply().holds
+    assert hold.limit == "revocations 25% in 24h"
+    world.repeat(minutes=10)
+    assert not world.apply(approve=[hold.id]).holds
+    assert not world.rows

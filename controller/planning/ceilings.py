@@ -1,0 +1,97 @@
+"""May it be granted? Grants and adoptions that wait for a person: too many of a source, strangers, too many admins.
+
+These limits do not wait for a wave: they are judged in every pass, before anything is granted. A source speaks before
+its domains, and what one limit holds is not weighed by the next.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from controller.planning.draft import Draft
+from controller.planning.facts import Granted, Hold, Holding, Scope, Snapshot
+from controller.planning.guard import ADMIN_EMAIL_DOMAINS, GRANTS, MAX_ADMINS, Bench
+from controller.resources.names import ResourceKey
+
+HISTORY = timedelta(days=7)
+"""How long a source must have been at work before there is a usual day to compare with."""
+TIMES_THE_USUAL = 3
+GRANTS_FLOOR = 20
+"""Grants and adoptions of a day that never trip, however quiet the source usually is."""
+GRANTS_SHARE = 20
+"""Neither does one row in so many of the source's rows."""
+
+
+@dataclass(slots=True)
+class _Weighing:
+    """The limits on what is granted in one pass."""
+
+    snapshot: Snapshot
+    bench: Bench
+    held: dict[Holding, Hold] = field(default_factory=dict)
+    """What waits, with the hold that it waits for."""
+
+    def weigh(self, drafts: Sequence[Draft]) -> None:
+        """Judge what these domains would grant and adopt now, and note what has to wait."""
+        acting = [draft for draft in drafts if draft.acts and (draft.difference.missing or draft.difference.adoptable)]
+        self._weigh_sources(acting, drafts)
+        for draft in acting:
+            self._weigh_emails(draft)
+            self._weigh_number(draft)
+        self.bench.use({holding for draft in acting for holding in draft.arrivals} - self.held.keys())
+
+    def _weigh_sources(self, acting: Sequence[Draft], drafts: Sequence[Draft]) -> None:
+        arrivals: dict[ResourceKey, set[Holding]] = defaultdict(set)
+        for draft in acting:
+            for holding, sources in draft.arrivals.items():
+                for key in sources:
+                    arrivals[key].add(holding)
+        for key, coming in sorted(arrivals.items()):
+            if self._exceeds(key, len(coming), drafts):
+                limit = f"{GRANTS} {TIMES_THE_USUAL}x the usual of a day"
+                self._hold(Scope("EntitlementSource", key), limit, coming)
+
+    def _exceeds(self, key: ResourceKey, coming: int, drafts: Sequence[Draft]) -> bool:
+        known = self.snapshot.known.get(Scope("EntitlementSource", key))
+        if known is None or self.snapshot.taken_at - known.since < HISTORY:
+            return False
+        granted = self.snapshot.granted.get(key, Granted())
+        today = granted.today + coming
+        if today <= max(GRANTS_FLOOR, TIMES_THE_USUAL * granted.week // HISTORY.days):
+            return False
+        rows = sum(len(draft.difference.admins) for draft in drafts if key in draft.standing.sources)
+        return today > rows // GRANTS_SHARE
+
+    def _weigh_emails(self, draft: Draft) -> None:
+        allowed = draft.standing.resource.spec.limits.admin_email_domains
+        if allowed is None:
+            return
+        users = self.snapshot.users
+        strangers = {
+            holding
+            for holding in draft.arrivals
+            if (email := users[holding.user].email) and email.domain not in allowed
+        }
+        self._hold(draft.scope, ADMIN_EMAIL_DOMAINS, strangers - self.held.keys())
+
+    def _weigh_number(self, draft: Draft) -> None:
+        """All grants wait, or none. A team that is replaced may exceed the limit by those who are on their way out."""
+        limit = draft.standing.resource.spec.limits.max_admins
+        coming = draft.wanted - self.held.keys()
+        leaving = len(draft.docket.open) + len(draft.difference.denied) if draft.revokes else 0
+        if len(draft.difference.admins) + len(coming) - leaving > limit:
+            self._hold(draft.scope, f"{MAX_ADMINS} {limit}", coming)
+
+    def _hold(self, scope: Scope, limit: str, holdings: Iterable[Holding]) -> None:
+        waiting = frozenset(holdings)
+        for hold in self.bench.hold(scope, limit, waiting):
+            if not hold.approved:
+                self.held.update((holding, hold) for holding in hold.accesses if holding not in self.held)
+
+
+def ceilings(drafts: Sequence[Draft], snapshot: Snapshot, bench: Bench) -> Mapping[Holding, Hold]:
+    """Which grants and adoptions of this pass wait for approval, and for which."""
+    judged = _Weighing(snapshot, bench)
+    judged.weigh(drafts)
+    return judged.held
