@@ -49,7 +49,7 @@ def of_plan(outcome: "Outcome") -> Exit:
     findings = {
         Exit.GRANTS: any(domain.grants for domain in domains),
         Exit.REVOCATIONS: any(domain.revocations for domain in domains),
-        Exit.HELD: any(domain.held for domain in domains),
+        Exit.HELD: any(domain.waits for domain in domains),
         Exit.UNAVAILABLE: sources_failed(outcome),
     }
     return most_serious({code for code, found in findings.items() if found})

@@ -30,6 +30,7 @@ from controller.cli.report import report
 from controller.cli.secrets import FileSecrets
 from controller.cli.tables import print_plan
 from controller.cli.wording import Command
+from controller.resources.conditions import Reason
 from controller.resources.maildomain import Mode
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def _warn(outcome: "Outcome", approve: Collection[str]) -> None:
     for source in outcome.sources:
         if source.health.trouble is not None:
             warn(f"EntitlementSource {source.key}: {source.health.trouble.value}: {source.health.trouble.text}")
+        if source.health.canary_wrong:
+            warn(f"EntitlementSource {source.key}: {Reason.CANARY_WRONG.value}: {Reason.CANARY_WRONG.text}")
     for domain in outcome.plan.domains:
         refusal = domain.standing.refusal
         if refusal is not None:

@@ -5,13 +5,14 @@ wave is ripe: all its cases are judged together. Times are seconds of one monoto
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from controller.engine.answers import AnswerBook, answered
+from controller.engine.subjects import canary_id, is_canary
 from controller.entitlements.source import Reply
-from controller.planning.facts import Answer, AnswerReason, Entitled, Partial, Subject, User, UserId
+from controller.planning.facts import Answer, AnswerReason, Entitled, Partial, Subject, User, UserId, Verdict
 from controller.planning.identity import askable
 from controller.planning.sources import Tally, tally
 from controller.resources.names import DomainName, ResourceKey
@@ -76,6 +77,8 @@ class Desk:
     """The number of the last wave whose outcome was carried out, held or failed."""
     gathered: bool = False
     """Whether everybody has been asked once."""
+    canaries: dict[str, Verdict] = field(default_factory=dict)
+    """What was said about each canary, by the key of its e-mail."""
     _users: Mapping[UserId, User] = field(default_factory=dict)
     _holders: frozenset[UserId] = frozenset()
     _next_wave: float = 0.0
@@ -154,6 +157,12 @@ class Desk:
         """
         self._doubted.update(user for user in users if self.book.forget(user))
 
+    def revise(self, spec: EntitlementSourceSpec) -> None:
+        """Take over what is declared now. Other canaries want to be asked about before anything is revoked."""
+        if spec.canaries != self.spec.canaries:
+            self.request(everybody=False)
+        self.spec = spec
+
     def forgive(self) -> None:
         """The credential or the provider changed: ask again at once."""
         self.refusal = None
@@ -181,14 +190,14 @@ class Desk:
             self._whole = False
             self._began = now
             self._next_wave = now + self.interval
-            self._await(self._members if self.refusal is None else (), at=now)
+            self._await((*self._canaries, *sorted(self._members)) if self.refusal is None else (), at=now)
             self.phase = Phase.ASKING
         self._advance(now)
 
     def confirm(self, suspects: Collection[UserId], now: float) -> None:
         """Ask these once more, `confirmRevocations.after` from now; with nobody to ask, judge."""
         asking = () if self.refusal is not None else suspects
-        self._await(asking, at=now + self.spec.confirm_revocations.after.total_seconds())
+        self._await(sorted(asking), at=now + self.spec.confirm_revocations.after.total_seconds())
         self.phase = Phase.CONFIRMING
         self._advance(now)
 
@@ -220,8 +229,7 @@ class Desk:
         if self.spec.suspend or self.refusal is not None:
             return None
         for user in self._due(now):
-            row = self._users.get(user)
-            if row is None or not askable(row):
+            if not self._can_be_asked(user):
                 self._awaited.discard(user)
             elif user not in self._out:
                 self._out.add(user)
@@ -246,9 +254,11 @@ class Desk:
     def receive(self, subject: Subject, reply: Reply, now: float) -> bool:
         """Note a reply; return whether it says something else than the last one about this user."""
         user = subject.user
+        self._out.discard(user)
+        if is_canary(user):
+            return self._hear_canary(subject, reply, now)
         before = self.book.answers.get(user)
         answer = self.book.write(subject, reply, now)
-        self._out.discard(user)
         self._doubted.discard(user)
         self._urgent.pop(user, None)
         self._retry.pop(user, None)
@@ -258,6 +268,13 @@ class Desk:
         self._to_ask.pop(user, None)
         self._advance(now)
         return _matters(before, answer, user in self._holders)
+
+    def _hear_canary(self, subject: Subject, reply: Reply, now: float) -> bool:
+        before = self.canaries.get(subject.email.key)
+        self.canaries[subject.email.key] = reply.verdict
+        self._awaited.discard(subject.user)
+        self._advance(now)
+        return before != reply.verdict
 
     def recall(self, *users: UserId) -> None:
         """Asks came to nothing (all that are under way, unless named): their users are asked again when it is due."""
@@ -282,8 +299,18 @@ class Desk:
         if oldest is not None and now - oldest.at >= self.spec.discovery_interval.total_seconds():
             yield oldest.user
 
-    def _await(self, users: Collection[UserId], *, at: float) -> None:
-        self._to_ask = dict.fromkeys(sorted(users))
+    @property
+    def _canaries(self) -> Sequence[UserId]:
+        return [canary_id(place) for place in range(len(self.spec.canaries))]
+
+    def _can_be_asked(self, user: UserId) -> bool:
+        if is_canary(user):
+            return user in self._canaries
+        row = self._users.get(user)
+        return row is not None and askable(row)
+
+    def _await(self, users: Sequence[UserId], *, at: float) -> None:
+        self._to_ask = dict.fromkeys(users)
         self._awaited = set(users)
         self._ask_at = at
 

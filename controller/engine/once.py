@@ -9,12 +9,12 @@ from datetime import timedelta
 
 from controller.engine.answers import AnswerBook
 from controller.engine.roster import Roster, Secrets
-from controller.engine.subjects import Directory, directory
+from controller.engine.subjects import Directory, directory, is_canary
 from controller.entitlements.source import Reply, Source
 from controller.entitlements.sweep import sweep
 from controller.errors import ControllerError, PlanOutdated
 from controller.maildb.database import MailDatabase
-from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
+from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId, Verdict
 from controller.planning.guard import Approvals
 from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.identity import identify
@@ -132,6 +132,7 @@ class _Run:
     progress: Progress | None
     roster: Roster = field(default_factory=Roster)
     books: dict[ResourceKey, AnswerBook] = field(default_factory=dict)
+    canaries: dict[ResourceKey, dict[str, Verdict]] = field(default_factory=dict)
     requests: dict[ResourceKey, int] = field(default_factory=dict)
     refusals: dict[ResourceKey, AnswerReason] = field(default_factory=dict)
     open: Mapping[ResourceKey, Source] = field(default_factory=dict)
@@ -160,7 +161,7 @@ class _Run:
         self.open, missing = await self.roster.update(asked, self.secrets)
         self.refusals.update(dict.fromkeys(missing, AnswerReason.SECRET_MISSING))
         self.directory = directory(snapshot, standings)
-        await self.ask(self._whom(snapshot, standings))
+        await self.ask(self._whom(snapshot, standings), canaries=self.options.only is None)
         return snapshot
 
     def _whom(self, snapshot: Snapshot, standings: Sequence[Standing]) -> Mapping[ResourceKey, Collection[UserId]]:
@@ -173,23 +174,27 @@ class _Run:
             return {key: held.get(key, frozenset()) for key in self.open}
         return dict.fromkeys(self.open, snapshot.users.keys())
 
-    async def ask(self, whom: Mapping[ResourceKey, Collection[UserId]]) -> None:
-        """Ask each source about its users."""
+    async def ask(self, whom: Mapping[ResourceKey, Collection[UserId]], *, canaries: bool = False) -> None:
+        """Ask each source about its users, and about its canaries before."""
+        assert self.directory is not None, "subjects are known once the snapshot is"  # noqa: S101
         async with asyncio.TaskGroup() as group:
             for key, users in whom.items():
                 if key in self.open:
-                    group.create_task(self._sweep(self.open[key], users))
+                    first = self.directory.canaries(self.sources[key].spec.canaries) if canaries else ()
+                    group.create_task(self._sweep(self.open[key], (*first, *self.directory.subjects(users))))
 
-    async def _sweep(self, source: Source, users: Collection[UserId]) -> None:
-        assert self.directory is not None, "subjects are known once the snapshot is"  # noqa: S101
+    async def _sweep(self, source: Source, subjects: Sequence[Subject]) -> None:
         book = self.books.setdefault(source.key, AnswerBook(source.key))
-        subjects = tuple(self.directory.subjects(users))
+        heard = self.canaries.setdefault(source.key, {})
         asked = 0
 
         def receive(subject: Subject, reply: Reply) -> None:
             nonlocal asked
             asked += 1
-            book.write(subject, reply, time.monotonic())
+            if is_canary(subject.user):
+                heard[subject.email.key] = reply.verdict
+            else:
+                book.write(subject, reply, time.monotonic())
             self.requests[source.key] = self.requests.get(source.key, 0) + reply.requests
             if isinstance(reply.verdict, Unavailable) and reply.verdict.reason in (
                 AnswerReason.UNAUTHENTICATED,
@@ -245,7 +250,15 @@ class _Run:
         refusal = self.refusals.get(source.key)
         sound = refusal is None and not tally(book.answers.values()).mostly_failed
         judging = self.options.only is None
-        return SourceState(source.key, source.spec, book.answers, complete=sound, judging=judging, refusal=refusal)
+        return SourceState(
+            source.key,
+            source.spec,
+            book.answers,
+            complete=sound,
+            judging=judging,
+            refusal=refusal,
+            canaries=self.canaries.get(source.key, {}),
+        )
 
     def outcome(self, question: Question, decided: Plan, applied: Applied | None) -> Outcome:
         held = holders(question.standings, question.snapshot)

@@ -28,7 +28,7 @@ from controller.engine.reports import (
     report_stalled,
 )
 from controller.engine.roster import Roster, read_secrets
-from controller.engine.subjects import Directory, directory
+from controller.engine.subjects import Directory, directory, is_canary
 from controller.engine.triggers import ApprovalDesk, Pokes, Removals, Target
 from controller.engine.world import Kind, World
 from controller.entitlements.source import Reply, Source
@@ -208,7 +208,7 @@ class Reign:
             for key in standing.sources:
                 named[key].add(standing.resource.domain)
         for key, desk in self.desks.items():
-            desk.spec = self.listing.sources[key].spec
+            desk.revise(self.listing.sources[key].spec)
             users = sight.snapshot.users if key in named else {}
             desk.update(users, sight.held_by.get(key, frozenset()), named[key], now)
         self._pokes.see_sources(self.listing.sources.values(), self._told, self.desks)
@@ -293,7 +293,7 @@ class Reign:
                 work.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(work.wait(), desk.wait(now))
-            elif (subject := sight.directory.subject(user)) is not None:
+            elif (subject := _subject(sight.directory, desk, user)) is not None:
                 yield subject
             else:
                 desk.recall(user)
@@ -356,6 +356,7 @@ class Reign:
             judging=desk.judging,
             settled=self.around.clock() - desk.started >= stale_after,
             refusal=desk.refusal,
+            canaries=dict(desk.canaries),
         )
 
     async def _carry_out(self, decided: Plan, sight: "_Sight") -> bool | None:
@@ -505,6 +506,12 @@ class _Sight:
     def contested(self, decided: Plan) -> bool:
         """Whether there is anything to judge: an open case, a new one, or a hold."""
         return bool(self.snapshot.cases or self.snapshot.holds or decided.changes.cases)
+
+
+def _subject(known: Directory, desk: Desk, user: UserId) -> Subject | None:
+    if not is_canary(user):
+        return known.subject(user)
+    return next((subject for subject in known.canaries(desk.spec.canaries) if subject.user == user), None)
 
 
 def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:

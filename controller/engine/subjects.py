@@ -8,10 +8,22 @@ from controller.planning.difference import NOWHERE, locate
 from controller.planning.facts import Snapshot, Subject, UserId
 from controller.planning.identity import askable
 from controller.planning.standing import Standing
-from controller.resources.names import DomainName
+from controller.resources.names import DomainName, Email
+from controller.resources.source import Canary
 
+_CANARY = "canary/"
 MAX_SIRETS = 4
 """Sirets of a user's domains that are tried at most, after pivots and claims."""
+
+
+def canary_id(place: int) -> UserId:
+    """Who the canary at this place of the list is asked about as. No user has such an id."""
+    return UserId(f"{_CANARY}{place}")
+
+
+def is_canary(user: UserId) -> bool:
+    """Whether this is nobody of the mail database, but a canary."""
+    return user.startswith(_CANARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +41,22 @@ class Directory:
         row = self.snapshot.users.get(user)
         if row is None or not askable(row) or row.email is None:
             return None
-        own = (row.email.domain,) if row.email.domain else ()
-        domains = (*own, *self.administered.get(user, ()))
-        sirets = dict.fromkeys(self.sirets[domain] for domain in domains if domain in self.sirets)
-        return Subject(user, row.email, row.claims, tuple(sirets)[:MAX_SIRETS])
+        return Subject(user, row.email, row.claims, self._sirets(row.email, self.administered.get(user, ())))
 
     def subjects(self, users: Iterable[UserId]) -> Iterable[Subject]:
         """Those of these users who can be asked about, lazily."""
         return (subject for user in users if (subject := self.subject(user)) is not None)
+
+    def canaries(self, canaries: Iterable[Canary]) -> tuple[Subject, ...]:
+        """The canaries of a source, in their order, asked about as users of their domains would be."""
+        return tuple(
+            Subject(canary_id(place), item.email, {}, self._sirets(item.email, map(DomainName, item.domains)))
+            for place, item in enumerate(canaries)
+        )
+
+    def _sirets(self, email: Email, administered: Iterable[DomainName]) -> tuple[str, ...]:
+        domains = (*((email.domain,) if email.domain else ()), *administered)
+        return tuple(dict.fromkeys(self.sirets[domain] for domain in domains if domain in self.sirets))[:MAX_SIRETS]
 
 
 def directory(snapshot: Snapshot, standings: Sequence[Standing]) -> Directory:

@@ -55,7 +55,7 @@ def domain_conditions(
         _stalled(ready.reason),
         _flag(ConditionType.FRESH, ready.reason is not Reason.SOURCE_STALE, Reason.FRESH, Reason.SOURCE_STALE),
         _drifted(domain, carried_out=carried_out, rows_removed=rows_removed or domain.restored > 0),
-        held_condition(held),
+        held_condition(held, domain.halted),
     )
 
 
@@ -103,11 +103,14 @@ def source_conditions(
     )
     if health.trouble is None and not health.tally.asked:
         reachable = Condition(ConditionType.REACHABLE, "Unknown", Reason.PROGRESSING)
-    return (_unchanged_or(ready, before), progress, _stalled(ready.reason), reachable, held_condition(hold))
+    held = held_condition(hold, Reason.CANARY_WRONG if health.canary_wrong else None)
+    return (_unchanged_or(ready, before), progress, _stalled(ready.reason), reachable, held)
 
 
-def held_condition(hold: Hold | None) -> Condition:
-    """Say whether something waits for approval, and which limit holds it."""
+def held_condition(hold: Hold | None, halted: Reason | None = None) -> Condition:
+    """Say whether revocations are halted, which no approval helps, or something waits for approval, and why."""
+    if halted is not None:
+        return Condition(ConditionType.REVOCATIONS_HELD, "True", halted)
     if hold is None:
         return Condition(ConditionType.REVOCATIONS_HELD, "False", Reason.WITHIN_LIMITS)
     return Condition(ConditionType.REVOCATIONS_HELD, "True", LIMIT_REASONS[kind_of(hold)])
@@ -123,7 +126,7 @@ def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool)
         return Ready("Unknown", Reason.SOURCE_STALE)
     if any(source.gathering for source in health):
         return Ready(None, Reason.PROGRESSING)
-    if domain.held:
+    if domain.waits:
         return Ready("False", Reason.REVOCATIONS_HELD)
     if not carried_out and (domain.grants or domain.revocations or domain.adoptions):
         return Ready(None, Reason.CHANGES_PENDING)
@@ -137,7 +140,7 @@ def _source_ready(health: SourceHealth, *, suspended: bool, hold: Hold | None) -
         return Ready(None, Reason.SUSPENDED)
     if health.trouble is not None:
         return Ready("False", health.trouble)
-    if hold is not None:
+    if hold is not None or health.canary_wrong:
         return Ready("False", Reason.REVOCATIONS_HELD)
     if health.gathering:
         return Ready(None, Reason.PROGRESSING)

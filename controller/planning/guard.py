@@ -225,7 +225,7 @@ def judge(
     for ward in domains:
         _weigh(ward, bench, held, before=settled)
     for ward in domains:
-        _defend_floor(ward, floors, bench, held, ripe)
+        _defend_floor(ward, floors[ward.scope.key], bench, held)
     cases = {item.case.access: item for ward in domains for item in ward.cases}
     executable = tuple(item for item in cases.values() if _goes(item, held, ripe))
     going = {item.case.access for item in executable}
@@ -259,15 +259,9 @@ def _weigh(ward: Ward, bench: Bench, held: dict[Holding, Hold], before: Collecti
     return decided
 
 
-def _defend_floor(
-    ward: Ward,
-    floors: Mapping[ResourceKey, Floor],
-    bench: Bench,
-    held: dict[Holding, Hold],
-    ripe: Collection[ResourceKey],
-) -> None:
-    floor = floors[ward.scope.key]
-    going = frozenset(item.case.holding for item in ward.cases if _goes(item, held, ripe))
+def _defend_floor(ward: Ward, floor: Floor, bench: Bench, held: dict[Holding, Hold]) -> None:
+    """Hold what would go below the floor, also where it can't go now: an approval outlasts a wave that failed."""
+    going = frozenset(item.case.holding for item in ward.cases if item.executable and item.case.holding not in held)
     if not going or floor.after_grants - len(going) >= floor.min_admins:
         return
     for hold in bench.hold(ward.scope, f"{MIN_ADMINS} {floor.min_admins}", going):

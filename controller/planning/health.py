@@ -32,6 +32,8 @@ class SourceHealth:
     """Too many holders have no list that is young enough."""
     trouble: Reason | None
     """Why it is not reachable: Unauthenticated, CircuitOpen, SecretMissing, Unreachable, PivotClosed. None = it is."""
+    canary_wrong: bool = False
+    """Whether it said something else about a canary than what is known: its revocations are frozen."""
 
     @property
     def failed(self) -> bool:
@@ -60,7 +62,8 @@ def examine(
     active = [user for user in held_by if (row := snapshot.users.get(user)) and row.active and row.email]
     stale = state.settled and too_many(voice.silent_among(active), len(active))
     counts = tally(wave)
-    return SourceHealth(state.key, counts, not state.gathered, stale, _trouble(state, counts, wave))
+    trouble = _trouble(state, counts, wave)
+    return SourceHealth(state.key, counts, not state.gathered, stale, trouble, state.canary_wrong)
 
 
 def _trouble(state: SourceState, counts: Tally, wave: Collection[Answer]) -> Reason | None:

@@ -71,6 +71,13 @@ class DomainPlan:
     suppressed_revocations: int = 0
     restored: int = 0
     """Grants of rows that were ours and that somebody else has removed."""
+    halted: Reason | None = None
+    """Why none of its revocations is carried out now, approved or not; None = they are."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something waits until a person has acted."""
+        return bool(self.held) or (self.halted is not None and self.suspected > 0)
 
     @property
     def suppressed(self) -> int:
@@ -115,7 +122,7 @@ def plan(question: Question) -> Plan:
     )
     verdict = _judge(drafts, question, voices, bench)
     lost = _lost(snapshot)
-    plans = tuple(_plan_domain(draft, verdict, lost) for draft in drafts)
+    plans = tuple(_plan_domain(draft, verdict, lost, _halted(draft, question.sources)) for draft in drafts)
     return Plan(
         domains=plans,
         holds=tuple(hold for hold in bench.standing.values() if not hold.approved),
@@ -172,7 +179,14 @@ def _gathered(drafts: Sequence[Draft], states: Mapping[ResourceKey, SourceState]
     return frozenset(domains | {Scope("EntitlementSource", key) for key in heard})
 
 
-def _plan_domain(draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessId]) -> DomainPlan:
+def _halted(draft: Draft, states: Mapping[ResourceKey, SourceState]) -> Reason | None:
+    wrong = draft.revokes and any(states[key].canary_wrong for key in draft.standing.sources)
+    return Reason.CANARY_WRONG if wrong else None
+
+
+def _plan_domain(
+    draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessId], halted: Reason | None
+) -> DomainPlan:
     difference = draft.difference
     known = DomainPlan(draft.standing, draft.mode, draft.suspended, difference)
     if not draft.standing.admitted or difference.located.row is None:
@@ -205,6 +219,7 @@ def _plan_domain(draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessI
         suspected=len(waiting) - len(held_cases),
         suppressed_revocations=0 if draft.revokes else removable,
         restored=sum(Holding(grant.domain, grant.user) in lost for grant in grants),
+        halted=halted,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from controller.planning.facts import (
@@ -13,9 +13,10 @@ from controller.planning.facts import (
     Partial,
     User,
     UserId,
+    Verdict,
 )
 from controller.resources.names import DomainName, Email, ResourceKey
-from controller.resources.source import EntitlementSourceSpec
+from controller.resources.source import Canary, EntitlementSourceSpec
 
 
 def too_many(silent: int, total: int) -> bool:
@@ -40,6 +41,23 @@ class SourceState:
     """Whether the start is at least `staleAfter` ago: only then missing answers count as stale."""
     refusal: AnswerReason | None = None
     """Why the source can't be asked at all (`SecretMissing`, `Unauthenticated`, `CircuitOpen`); None = it can."""
+    canaries: Mapping[str, Verdict] = field(default_factory=dict)
+    """What it said about its canaries, by the key of their e-mail; who is missing has not been asked about."""
+
+    @property
+    def canaries_right(self) -> bool:
+        """Whether every canary got the answer that is known: only then cases are executed."""
+        return all(self.canaries.get(item.email.key) == _known_answer(item) for item in self.spec.canaries)
+
+    @property
+    def canary_wrong(self) -> bool:
+        """Whether a canary got another answer. One that has not been asked about yet says nothing to people."""
+        heard = ((self.canaries.get(item.email.key), _known_answer(item)) for item in self.spec.canaries)
+        return any(verdict is not None and verdict != known for verdict, known in heard)
+
+
+def _known_answer(canary: Canary) -> Entitled:
+    return Entitled(frozenset(map(DomainName, canary.domains)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ def convene(
 
 
 def _ripe(draft: Draft, voices: Mapping[ResourceKey, Voice]) -> bool:
-    return draft.revokes and all(voices[key].state.complete for key in draft.standing.sources)
+    states = (voices[key].state for key in draft.standing.sources)
+    return draft.revokes and all(state.complete and state.canaries_right for state in states)
 
 
 def _source_ward(voice: Voice, drafts: Sequence[Draft], snapshot: Snapshot) -> Ward:

@@ -66,6 +66,10 @@ class Reason(StrEnum):
     MAX_ADMINS = "MaxAdmins", "Grants that would make more than maxAdmins administrators wait for approval."
     ADMIN_EMAIL_DOMAINS = "AdminEmailDomains", "Grants to people of other e-mail domains wait for approval."
     GRANT_LIMIT = "GrantLimit", "More grants in a day than the source usually makes wait for approval."
+    CANARY_WRONG = (
+        "CanaryWrong",
+        "A canary got another answer than the known one; nothing is revoked until it is right.",
+    )
     WAVE_IMPLAUSIBLE = "WaveImplausible", "Answers of which more than half would revoke wait for approval."
 
     # a source

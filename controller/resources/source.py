@@ -119,6 +119,13 @@ class Confirmation(Declared):
     after: Annotated[Duration, between(timedelta(0), timedelta(hours=1))] = timedelta(seconds=30)
 
 
+class Canary(Declared):
+    """Somebody about whom the right answer is known: exactly these domains, or none at all."""
+
+    email: Email
+    domains: Annotated[tuple[CanonicalDomain, ...], Field(max_length=256)]
+
+
 class SourceLimits(Declared):
     """What may be revoked over all domains of a source."""
 
@@ -135,6 +142,7 @@ class EntitlementSourceSpec(Declared):
     consumers: Annotated[tuple[Consumer, ...], Field(min_length=1, max_length=64)] | None = None
     provider: Provider
     confirm_revocations: Confirmation = Confirmation()
+    canaries: Annotated[tuple[Canary, ...], Field(max_length=16)] = ()
     limits: SourceLimits = SourceLimits()
 
     @model_validator(mode="after")

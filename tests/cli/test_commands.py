@@ -139,6 +139,32 @@ def test_an_empty_list_for_everybody_is_held_and_an_approval_carries_it_out(town
     assert town.mail.rows_of("messages_maildomainaccess") == []
 
 
+def test_a_wrong_canary_freezes_revocations_and_is_said(town: Town, run: Run) -> None:
+    canaries = [{"email": "canari@x.fr", "domains": ["x.fr"]}, {"email": "personne@x.fr", "domains": []}]
+    domain = town.domain("x.fr")
+    town.person("ada@x.fr", "x.fr")
+    town.entitle("canari@x.fr", "x.fr")
+    requests = []
+    for spec in ({}, {"canaries": canaries}):
+        town.source(**spec)
+        ran = run("apply", "-f", "manifests", "-o", "json")
+        assert ran.code == 0
+        requests.append(json.loads(ran.out)["sources"][0]["requests"])
+    assert requests[1] == requests[0] + len(canaries)
+    town.entitle("ada@x.fr")
+    town.entitle("canari@x.fr")
+    town.person("new@x.fr", "x.fr")
+    for command in ("plan", "apply"):
+        ran = run(command, "-f", "manifests", "-o", "json")
+        assert ran.code == 5
+        assert "CanaryWrong" in ran.err
+        assert "canari" not in ran.out + ran.err
+    assert len(town.mail.admins_of(domain)) == 2
+    town.entitle("canari@x.fr", "x.fr")
+    assert run("apply", "-f", "manifests").code == 0
+    assert len(town.mail.admins_of(domain)) == 1
+
+
 def test_an_unknown_approval_is_said(town: Town, run: Run) -> None:
     populate(town, 2)
     ran = run("apply", *FILES, "--approve", "feedfeedfeed")

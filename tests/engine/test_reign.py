@@ -1,7 +1,5 @@
 """The operator's work over a real database, with objects in memory and a clock of its own."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from controller.engine.world import Kind
@@ -10,42 +8,7 @@ from controller.maildb.writing import Written
 from controller.planning.changes import Changes
 from controller.planning.facts import AnswerReason, Subject, Unavailable, Verdict
 from tests.support.database import MailWorld
-from tests.support.operating import SOURCE, Operating, counting
-
-
-@pytest.fixture
-async def operating(database: MailDatabase) -> AsyncIterator[Operating]:
-    """A loop with one source, and no domains yet."""
-    operating = Operating(database)
-    operating.source_object()
-    yield operating
-    await operating.reign.close()
-
-
-async def town(operating: Operating, world: MailWorld, domains: int) -> None:
-    """Domains with two administrators each, granted long before the window by an earlier term."""
-    people = {}
-    for number in range(domains):
-        name = f"d{number:05d}.fr"
-        row = world.domain(name)
-        for place in range(2):
-            email = f"u{number:05d}-{place}@{name}"
-            people[email] = (world.user(email), row)
-            operating.source.says[email] = frozenset({name})
-        operating.domain(name)
-    for user, row in people.values():
-        world.admin(user, row)
-    await operating.settle()
-    assert len(world.rows_of("messages_maildomainaccess")) == 2 * domains
-
-
-def admins(world: MailWorld, name: str) -> int:
-    """How many administrators a domain has."""
-    statement = (
-        "SELECT a.id FROM messages_maildomainaccess a JOIN messages_maildomain d ON d.id = a.maildomain_id"
-        " WHERE d.name = :name"
-    )
-    return len(world.execute(statement, name=name))
+from tests.support.operating import SOURCE, Operating, admins, counting, town
 
 
 def down(_: Subject) -> Verdict:

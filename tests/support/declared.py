@@ -30,6 +30,10 @@ SOURCE: dict[str, Any] = {
         "consumers": [{"namespaces": ["org-1", "*"], "domains": ["commune.example", "*.commune.example"]}],
         "provider": {"deployCenter": DEPLOY_CENTER},
         "confirmRevocations": {"after": "30s"},
+        "canaries": [
+            {"email": "canari@commune.example", "domains": ["commune.example"]},
+            {"email": "personne@commune.example", "domains": []},
+        ],
         "limits": {"revocations": {"max": "25%", "window": "24h"}},
     },
 }

@@ -1,12 +1,14 @@
 """The loop without a cluster: objects in memory, a source that says what the test says, and a clock of its own."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from controller.engine.desk import Desk, Phase
 from controller.engine.reign import Reign, Surroundings
@@ -19,6 +21,7 @@ from controller.planning.facts import Entitled, Subject, Verdict
 from controller.resources.model import API_VERSION
 from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import EntitlementSource
+from tests.support.database import MailWorld
 
 SOURCE = ResourceKey("default", "deploycenter")
 
@@ -216,3 +219,38 @@ def counting(world: FakeWorld) -> Iterator[list[tuple[Kind, ResourceKey]]]:
     found: list[tuple[Kind, ResourceKey]] = []
     yield found
     found.extend(world.patches[start:])
+
+
+@pytest.fixture
+async def operating(database: MailDatabase) -> AsyncIterator[Operating]:
+    """A loop with one source, and no domains yet."""
+    operating = Operating(database)
+    operating.source_object()
+    yield operating
+    await operating.reign.close()
+
+
+async def town(operating: Operating, world: MailWorld, domains: int) -> None:
+    """Domains with two administrators each, granted long before the window by an earlier term."""
+    people = {}
+    for number in range(domains):
+        name = f"d{number:05d}.fr"
+        row = world.domain(name)
+        for place in range(2):
+            email = f"u{number:05d}-{place}@{name}"
+            people[email] = (world.user(email), row)
+            operating.source.says[email] = frozenset({name})
+        operating.domain(name)
+    for user, row in people.values():
+        world.admin(user, row)
+    await operating.settle()
+    assert len(world.rows_of("messages_maildomainaccess")) == 2 * domains
+
+
+def admins(world: MailWorld, name: str) -> int:
+    """How many administrators a domain has."""
+    statement = (
+        "SELECT a.id FROM messages_maildomainaccess a JOIN messages_maildomain d ON d.id = a.maildomain_id"
+        " WHERE d.name = :name"
+    )
+    return len(world.execute(statement, name=name))

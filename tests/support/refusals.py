@@ -210,6 +210,10 @@ SHAPES = (
         "should have at least 1 items",
         at="spec.provider.static.grants",
     ),
+    _source("17 canaries", "spec.canaries", [{"email": "a@x.fr", "domains": []}] * 17, "must have at most 16 items"),
+    _source("a canary without an answer", "spec.canaries[0].domains", Absent, "required"),
+    _source("a canary without an e-mail", "spec.canaries[0].email", "canari", "should match"),
+    _source("a canary of a domain in capitals", "spec.canaries[0].domains[0]", "Commune.fr", "should match"),
     _source("a namespace in capitals", "spec.consumers[0].namespaces[0]", "Org", "should match"),
     _source("a star within a name", "spec.consumers[0].domains[1]", "a.*.fr", "should match"),
     _source("suspend in words", "spec.suspend", "yes", "must be of type boolean"),
@@ -240,7 +244,7 @@ UNKNOWN = (
     _maildomain("a misspelt limit", "spec.limits.adminEmailDomain", ["a.fr"], "unknown field"),
     _maildomain("a misspelt field", "spec.sourceRef", [], "unknown field"),
     _maildomain("a field in snake case", "spec.source_refs", [{"name": "a"}], "unknown field"),
-    _source("canaries, which are later work", "spec.canaries", [], "unknown field"),
+    _source("more in a canary", "spec.canaries[0].siret", "21590350100017", "unknown field"),
     _source("something in local", "spec.provider.local.always", "yes", "unknown field"),
 )
 """Unknown fields: refused by strict clients, ignored by others."""

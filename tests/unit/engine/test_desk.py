@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from controller.engine.desk import CIRCUIT_PAUSE, Desk, Phase, jittered
+from controller.engine.subjects import canary_id
 from controller.entitlements.source import Reply
 from controller.planning.facts import (
     AnswerReason,
@@ -100,6 +101,64 @@ def test_a_wave_asks_every_holder_again_and_nobody_else() -> None:
     office.finish()
     office.tick(office.desk.interval)
     assert office.ask_all() == ["b"]
+
+
+CANARIES = [{"email": "canari@x.fr", "domains": ["x.fr"]}, {"email": "personne@x.fr", "domains": []}]
+
+
+def hear(office: Office, place: int, verdict: Verdict = NOTHING) -> bool:
+    """Answer about one canary."""
+    subject = Subject(canary_id(place), Email(str(CANARIES[place]["email"])))
+    return office.desk.receive(subject, Reply(verdict), office.now)
+
+
+def test_canaries_are_asked_about_first_in_each_wave_and_in_no_confirmation() -> None:
+    office = Office("a", "b", holders=("a",), canaries=CANARIES)
+    for _ in range(2):
+        office.tick(office.desk.interval)
+        assert [office.next(), office.next()] == ["canary/0", "canary/1"]
+        hear(office, 0)
+        hear(office, 1)
+        assert office.ask_all()[0] == "a"
+        assert office.at(Phase.ASKED)
+        office.desk.confirm([UserId("a")], office.now)
+        office.tick(31)
+        assert office.ask_all() == ["a"]
+        office.desk.finish()
+
+
+def test_a_wave_waits_for_its_canaries() -> None:
+    office = Office("a", holders=("a",), canaries=CANARIES)
+    office.tick()
+    assert office.next() == "canary/0"
+    hear(office, 0)
+    assert office.next() == "canary/1"
+    office.ask_all()
+    assert office.at(Phase.ASKING)
+    hear(office, 1, DOWN)
+    assert office.at(Phase.ASKED)
+    assert office.desk.canaries == {"canari@x.fr": NOTHING, "personne@x.fr": DOWN}
+
+
+def test_a_canary_is_no_user_and_only_its_change_is_news() -> None:
+    office = Office("a", holders=("a",), canaries=CANARIES)
+    office.tick()
+    assert hear(office, 0)
+    assert not hear(office, 0)
+    assert hear(office, 0, DOWN)
+    assert not office.desk.book.answers
+
+
+def test_other_canaries_ask_for_a_wave_at_once() -> None:
+    office = Office("a", holders=("a",), canaries=CANARIES)
+    office.tick()
+    office.next()
+    office.desk.revise(source(canaries=CANARIES[:1]).spec)
+    hear(office, 0)
+    assert office.ask_all() == ["a"], "who is no canary any more is not asked about"
+    office.finish()
+    office.tick(1)
+    assert office.next() == "canary/0"
 
 
 def test_a_wave_is_not_ripe_while_one_holder_has_not_answered() -> None:
