@@ -16,7 +16,7 @@ import signal
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -512,6 +512,18 @@ def scene(world: MailWorld) -> Scene:
         known=(Known(Scope("EntitlementSource", SOURCE), MOMENT),),
     )
     return Scene(changes, domain, newcomer, leaving, kept)
+
+
+def everything(world: MailWorld, database: MailDatabase) -> Changes:
+    """One write that has something of every kind: nothing that a transaction can do is left out."""
+    vanished = world.domain("gone.fr")
+    write(database, Changes(grants=(grant(world.user(), vanished, "gone.fr"),)))
+    forgotten = tuple(database.snapshot({DomainName("gone.fr")}, ()).ledger)
+    world.execute("DELETE FROM messages_maildomainaccess")
+    changes = replace(scene(world).changes, forgotten=forgotten)
+    missing = [item.name for item in fields(changes) if not getattr(changes, item.name)]
+    assert not missing, f"a kind of change that no crash has met: {missing}"
+    return changes
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------
