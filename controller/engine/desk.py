@@ -93,7 +93,7 @@ class Desk:
     _ask_at: float = 0.0
     _urgent: dict[UserId, None] = field(default_factory=dict)
     _retry: dict[UserId, float] = field(default_factory=dict)
-    """When a user whose ask failed may be asked again, outside of waves."""
+    """When a user whose ask failed may be asked again. Not for holders: the next wave asks them anyway, once."""
     _out: set[UserId] = field(default_factory=set)
     """Users who are being asked at this moment."""
     _doubted: set[UserId] = field(default_factory=set)
@@ -145,6 +145,8 @@ class Desk:
         self._doubted &= present
         for user in self._urgent.keys() - present:
             del self._urgent[user]
+        for user in self._retry.keys() & self._holders:
+            del self._retry[user]
         stale_at = now - self.spec.stale_after.total_seconds()
         urgent = {user for user in by_answer & present if self.book.answers[user].at < stale_at}
         urgent |= {user for user in present if not self._knows(user) and user not in self._retry}
@@ -262,7 +264,7 @@ class Desk:
         self._doubted.discard(user)
         self._urgent.pop(user, None)
         self._retry.pop(user, None)
-        if not answered(answer):
+        if not answered(answer) and user not in self._holders:
             self._retry[user] = now + self.interval
         self._awaited.discard(user)
         self._to_ask.pop(user, None)
