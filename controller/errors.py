@@ -11,7 +11,8 @@
     ├── PlanOutdated          the world moved between snapshot and write; plan again
     │   └── Frozen            somebody froze the database since the snapshot; nothing is written until it is lifted
     ├── NotAuthorized         the credential does not allow it; ask whoever gave it
-    └── SecretMissing         the reference names no readable key; what it guards is unknown, never empty
+    ├── SecretMissing         the reference names no readable key; what it guards is unknown, never empty
+    └── ProviderUnusable      install the external provider, or correct its config; its answers are unknown, never empty
 
 Messages are fixed texts with names of things in them: never an e-mail, a key, a body or a vendor's message that may
 hold one (invariant 10).
@@ -91,3 +92,7 @@ class NotAuthorized(ControllerError):  # noqa: N818
 
 class SecretMissing(ControllerError):  # noqa: N818
     """A referenced Secret or key is not there or not readable."""
+
+
+class ProviderUnusable(ControllerError):  # noqa: N818
+    """An external provider of entitlements is not installed, or refuses what it was given."""

@@ -158,8 +158,8 @@ class _Run:
         standings = self.standings(snapshot)
         used = {key for standing in standings for key in standing.sources}
         asked = [source for source in self.declared.sources if source.key in used and not source.spec.suspend]
-        self.open, missing = await self.roster.update(asked, self.secrets)
-        self.refusals.update(dict.fromkeys(missing, AnswerReason.SECRET_MISSING))
+        self.open, closed = await self.roster.update(asked, self.secrets)
+        self.refusals.update(closed)
         self.directory = directory(snapshot, standings)
         await self.ask(self._whom(snapshot, standings), canaries=self.options.only is None)
         return snapshot

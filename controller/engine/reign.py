@@ -222,7 +222,7 @@ class Reign:
         """Open a client for each source that is honoured; a changed provider or Secret gets a new one."""
         honoured = [item for item in self.listing.sources.values() if self._honours(item.key)]
         secrets = await read_secrets(self.around.world, honoured)
-        opened, missing = await self.roster.update(honoured, secrets)
+        opened, closed = await self.roster.update(honoured, secrets)
         self._secrets_at = now
         for key in self.desks.keys() - {item.key for item in honoured}:
             await self._stop_asking(key)
@@ -238,8 +238,8 @@ class Reign:
             if source is not None and asking is None:
                 desk.forgive()
                 self._start_asking(desk, source)
-            if item.key in missing:
-                desk.refuse(AnswerReason.SECRET_MISSING, now)
+            if item.key in closed:
+                desk.refuse(closed[item.key], now)
                 self._news = True
 
     def _honours(self, key: ResourceKey) -> bool:

@@ -127,10 +127,10 @@ def _read_document(document: object) -> Reply:
         return _malformed(AnswerReason.WRONG_SHAPE)
     said = entitlements.get("can_access_reason")
     reason = said if isinstance(said, str) and said in _CLOSED_BECAUSE else None
-    return Reply(_read_names(entitlements.get("can_admin_maildomains"), reason), can_access, reason)
+    return Reply(read_names(entitlements.get("can_admin_maildomains"), reason), can_access, reason)
 
 
-def _read_names(names: object, reason: str | None) -> Verdict:
+def read_names(names: object, reason: str | None = None) -> Verdict:
     """Read the list itself. `null` is the absent key of A-32, not an empty list."""
     if names is None:
         return Unknown(_CLOSED_BECAUSE.get(reason or "", AnswerReason.KEY_ABSENT))

@@ -2,11 +2,12 @@
 
 import hashlib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 
 from controller.entitlements.deploycenter import DeployCenterSource
+from controller.entitlements.external import open_external
 from controller.entitlements.local import LocalSource
 from controller.entitlements.pacing import Lanes, Pace
 from controller.entitlements.source import Source
@@ -23,31 +24,26 @@ Secret = Callable[[SecretKeyRef], str]
 def open_source(source: EntitlementSource, secret: Secret, lanes: Lanes) -> Source:
     """Open what a resource declares; nothing is asked yet. Sources of one address and key share a lane.
 
-    Raises `SecretMissing` when a Secret is not there or holds no usable key or certificate, and `InvalidInput` when
-    the URL is none or the environment names a proxy that can't be used.
+    Raises `SecretMissing` when a Secret is not there or holds no usable key or certificate, `ProviderUnusable` when an
+    external provider can't be opened, and `InvalidInput` when the URL is none or the environment names a proxy that
+    can't be used.
     """
     provider = source.spec.provider
     if provider.static is not None:
         return StaticSource(source.key, provider.static)
     if provider.deploy_center is not None:
         return _open_deploy_center(source.key, provider.deploy_center, secret, lanes)
+    if provider.external is not None:
+        return open_external(source.key, provider.external, tuple(secret(ref) for ref in provider.secret_refs))
     return LocalSource(source.key)
 
 
 def fingerprint(source: EntitlementSource, secret: Secret) -> str:
     """A text that changes when the provider or the content of one of its Secrets does. Raises `SecretMissing`."""
     digest = hashlib.sha256()
-    for part in (source.spec.provider.model_dump_json(), *(secret(ref) for ref in _references(source))):
+    for part in (source.spec.provider.model_dump_json(), *(secret(ref) for ref in source.spec.provider.secret_refs)):
         digest.update(hashlib.sha256(part.encode(errors="surrogatepass")).digest())
     return digest.hexdigest()
-
-
-def _references(source: EntitlementSource) -> Iterator[SecretKeyRef]:
-    center = source.spec.provider.deploy_center
-    if center is not None:
-        yield center.api_key_secret_ref
-        if center.ca_bundle_secret_ref is not None:
-            yield center.ca_bundle_secret_ref
 
 
 def _open_deploy_center(key: ResourceKey, spec: DeployCenter, secret: Secret, lanes: Lanes) -> Source:

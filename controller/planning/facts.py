@@ -57,6 +57,10 @@ class AnswerReason(StrEnum):
     THROTTLED = "Throttled"
     CIRCUIT_OPEN = "CircuitOpen"
     SECRET_MISSING = "SecretMissing"  # noqa: S105  # a reason, no secret
+    PROVIDER_UNUSABLE = "ProviderUnusable"
+    """Unavailable: the external provider is not installed, or refuses its config."""
+    PROVIDER_FAILED = "ProviderFailed"
+    """Unavailable: the external provider raised an error."""
 
 
 @dataclass(frozen=True, slots=True)

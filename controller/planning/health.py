@@ -15,6 +15,7 @@ _REFUSALS = {
     AnswerReason.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
     AnswerReason.CIRCUIT_OPEN: Reason.CIRCUIT_OPEN,
     AnswerReason.SECRET_MISSING: Reason.SECRET_MISSING,
+    AnswerReason.PROVIDER_UNUSABLE: Reason.PROVIDER_UNUSABLE,
 }
 _CLOSED = frozenset({AnswerReason.NOT_ACTIVATED, AnswerReason.NO_ORGANIZATION})
 
@@ -31,7 +32,8 @@ class SourceHealth:
     stale: bool
     """Too many holders have no list that is young enough."""
     trouble: Reason | None
-    """Why it is not reachable: Unauthenticated, CircuitOpen, SecretMissing, Unreachable, PivotClosed. None = it is."""
+    """Why it is not reachable: Unauthenticated, CircuitOpen, SecretMissing, ProviderUnusable, Unreachable, PivotClosed.
+    None = it is."""
     canary_wrong: bool = False
     """Whether it said something else about a canary than what is known: its revocations are frozen."""
 

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     CIRCUIT_OPEN = "CircuitOpen", "The source failed too often in a row; it is asked again after a pause."
     PIVOT_CLOSED = "PivotClosed", "No siret opens the answers: no active subscription."
     SECRET_MISSING = "SecretMissing", "A Secret or a key that is referenced is missing or not readable."
+    PROVIDER_UNUSABLE = "ProviderUnusable", "The external provider is not installed, or refuses its config."
     RATES_TOO_LOW = "RatesTooLow", "The permitted rate can't meet the intervals; see estimatedRound."
 
 

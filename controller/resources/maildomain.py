@@ -1,13 +1,12 @@
 """What is a MailDomain? Whose administrators are managed, by which sources, and within which limits."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from controller.resources.model import CanonicalDomain, Declared, Resource, RevocationLimit, Siret
+from controller.resources.model import Attributes, CanonicalDomain, Declared, Resource, RevocationLimit, Siret
 from controller.resources.names import DomainName, Email, ResourceKey
 from controller.resources.quantities import Amount
 from controller.resources.serviceaccess import DomainServiceAccess
@@ -65,30 +64,13 @@ class Ensure(StrEnum):
     CREATED = "Created"
 
 
-Attribute = str | int
-
-
-def _attribute(value: object) -> Attribute:
-    if isinstance(value, str) and len(value) <= 1024:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
-        return value
-    raise PydanticCustomError("attribute", "write a text of at most 1024 characters or a whole number")
-
-
-CustomAttributes = Annotated[
-    Mapping[Annotated[str, Field(min_length=1, max_length=64)], Annotated[Attribute, PlainValidator(_attribute)]],
-    Field(max_length=32),
-]
-
-
 class Provisioning(Declared):
     """How the domain comes to be, and what of it is ours. What is absent is left as it is."""
 
     ensure: Ensure = Ensure.EXISTS
     oidc_autojoin: Annotated[bool | None, Field(strict=True)] = None
     identity_sync: Annotated[bool | None, Field(strict=True)] = None
-    custom_attributes: CustomAttributes | None = None
+    custom_attributes: Attributes | None = None
 
 
 Admins = Annotated[tuple[Email, ...], Field(max_length=128)]

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -40,6 +40,17 @@ def _canonical(value: str) -> DomainName:
     return DomainName(value)
 
 
+Attribute = str | int
+
+
+def _attribute(value: object) -> Attribute:
+    if isinstance(value, str) and len(value) <= 1024:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return value
+    raise PydanticCustomError("attribute", "write a text of at most 1024 characters or a whole number")
+
+
 def between(low: timedelta, high: timedelta) -> AfterValidator:
     """A validator that refuses durations outside of `low..high`."""
 
@@ -59,6 +70,11 @@ Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-
 NameOrAll = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$")]
 Siret = Annotated[str, Field(pattern=r"^[0-9]{14}$")]
 CanonicalDomain = Annotated[str, Field(min_length=2, max_length=253), AfterValidator(_canonical)]
+Attributes = Annotated[
+    Mapping[Annotated[str, Field(min_length=1, max_length=64)], Annotated[Attribute, PlainValidator(_attribute)]],
+    Field(max_length=32),
+]
+"""Names with a text or a whole number each: what another program wants to know."""
 Window = Annotated[Duration, between(timedelta(hours=1), timedelta(hours=720))]
 
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from controller.resources.model import (
+    Attributes,
     CanonicalDomain,
     Declared,
     Name,
@@ -99,18 +100,36 @@ class Local(Declared):
     """Knows nothing: every answer is Unknown (A-06). For development."""
 
 
+class External(Declared):
+    """A provider that another package brings, with what it wants to know."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    config: Annotated[Attributes, Field(default_factory=dict)]
+    secret_refs: Annotated[tuple[SecretKeyRef, ...], Field(max_length=8)] = ()
+
+
 class Provider(Declared):
     """Who is asked; exactly one."""
 
     deploy_center: DeployCenter | None = None
     static: Static | None = None
     local: Local | None = None
+    external: External | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(part is not None for part in (self.deploy_center, self.static, self.local)) != 1:
-            raise PydanticCustomError("provider", "exactly one of deployCenter, static and local must be set")
+        if sum(part is not None for part in (self.deploy_center, self.static, self.local, self.external)) != 1:
+            message = "exactly one of deployCenter, static, local and external must be set"
+            raise PydanticCustomError("provider", message)
         return self
+
+    @property
+    def secret_refs(self) -> tuple[SecretKeyRef, ...]:
+        """The Secrets that it needs, in the namespace of its source."""
+        center = self.deploy_center
+        if center is not None:
+            return (center.api_key_secret_ref, *filter(None, [center.ca_bundle_secret_ref]))
+        return self.external.secret_refs if self.external is not None else ()
 
 
 class Confirmation(Declared):

@@ -16,7 +16,7 @@ from controller.resources.documents import KINDS as MODELS
 from controller.resources.documents import parse_object
 from controller.resources.model import Resource
 from tests.support.crd import Schema, crd, nodes, without_nulls
-from tests.support.declared import LEAST, MAILDOMAIN, STATIC, WHOLE, Absent, Step, changed
+from tests.support.declared import EXTERNAL, LEAST, MAILDOMAIN, STATIC, WHOLE, Absent, Step, changed
 
 SPECS: dict[str, type[BaseModel]] = {kind: model.model_fields["spec"].annotation for kind, model in MODELS.items()}  # type: ignore[misc]  # a spec is a model
 KINDS = sorted(SPECS)
@@ -188,7 +188,7 @@ def test_schema_with_rules_and_model_give_the_same_verdict(obj: dict[str, Any]) 
 )
 def test_every_value_at_every_place_gets_the_same_verdict(kind: str, place: tuple[Step, ...]) -> None:
     for value in (*OTHERS, *fitting(kind, place)):
-        obj = changed(with_static(WHOLE[kind]) if "static" in place else WHOLE[kind], *place, to=value)
+        obj = changed(with_provider_of(place, WHOLE[kind]), *place, to=value)
         refusals = crd(kind).refusals(obj)
         assert model_refuses(obj) == bool(refusals), (value, refusals)
 
@@ -202,8 +202,9 @@ def fitting(kind: str, place: tuple[Step, ...]) -> Sequence[object]:
     return {"string": TEXTS, "integer": NUMBERS}.get(schema.get("type", ""), PARTS)
 
 
-def with_static(obj: dict[str, Any]) -> dict[str, Any]:
-    return changed(obj, "spec", "provider", to={"static": STATIC})
+def with_provider_of(place: tuple[Step, ...], obj: dict[str, Any]) -> dict[str, Any]:
+    others = {name: whole for name, whole in (("static", STATIC), ("external", EXTERNAL)) if name in place}
+    return changed(obj, "spec", "provider", to=others) if others else obj
 
 
 def test_only_the_model_knows_that_two_spellings_are_one_person() -> None:

@@ -6,6 +6,7 @@ strictly), CEL rules with `oldSelf`. Not executed: the cost limits of rules, met
 
 import functools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,8 @@ def _broken_rules(schema: Schema, value: Any, before: Any, path: str) -> Iterato
         # A rule about `oldSelf` speaks on an update only.
         if before is None and "oldSelf" in validation["rule"]:
             continue
-        if not _holds(validation["rule"], json.dumps(value), json.dumps(before)):
+        rule = validation["rule"]
+        if not _holds(rule, json.dumps(_seen_by(rule, value)), json.dumps(_seen_by(rule, before))):
             yield Refusal((path + validation.get("fieldPath", "")).removeprefix("."), validation["message"])
     if isinstance(value, Mapping):
         for name, part in schema.get("properties", {}).items():
@@ -160,6 +162,21 @@ def _broken_rules(schema: Schema, value: Any, before: Any, path: str) -> Iterato
         # Atomic lists have no old items to compare with.
         for index, item in enumerate(value):
             yield from _broken_rules(schema["items"], item, None, f"{path}[{index}]")
+
+
+def _seen_by(rule: str, value: Any) -> Any:
+    """Of a mapping only the fields that the rule looks at, so that one outcome serves all that differ elsewhere."""
+    if not isinstance(value, Mapping) or _WHOLE.search(rule):
+        return value
+    looked_at = set(_FIELD.findall(_PRESENCE.sub("", rule)))
+    asked_for = set(_PRESENCE.findall(rule))
+    kept = {name: part for name, part in value.items() if name in looked_at}
+    return kept | {name: 0 for name in value if name in asked_for - looked_at}
+
+
+_PRESENCE = re.compile(r"has\((?:self|oldSelf)\.(\w+)\)")
+_FIELD = re.compile(r"\b(?:self|oldSelf)\.(\w+)")
+_WHOLE = re.compile(r"\b(?:self|oldSelf)\b(?!\.)|\b(?:self|oldSelf)\.\w+\(")
 
 
 @functools.lru_cache(maxsize=100_000)

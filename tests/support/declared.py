@@ -18,6 +18,12 @@ DEPLOY_CENTER: dict[str, Any] = {
 }
 STATIC: dict[str, Any] = {"grants": [{"email": "secours@commune.example", "domains": ["commune.example"]}]}
 
+EXTERNAL: dict[str, Any] = {
+    "name": "directory",
+    "config": {"base": "ou=communes", "pages": 3},
+    "secretRefs": [{"name": "directory", "key": "password"}],
+}
+
 SOURCE: dict[str, Any] = {
     "apiVersion": API_VERSION,
     "kind": "EntitlementSource",

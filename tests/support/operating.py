@@ -17,7 +17,7 @@ from controller.engine.world import Kind
 from controller.entitlements.source import Reply, Source
 from controller.maildb.database import MailDatabase
 from controller.observability.metrics import Metrics
-from controller.planning.facts import Entitled, Subject, Verdict
+from controller.planning.facts import AnswerReason, Entitled, Subject, Verdict
 from controller.resources.model import API_VERSION
 from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import EntitlementSource
@@ -126,9 +126,9 @@ class ScriptedRoster(Roster):
 
     async def update(
         self, sources: Iterable[EntitlementSource], secrets: Secrets
-    ) -> tuple[Mapping[ResourceKey, Source], frozenset[ResourceKey]]:
+    ) -> tuple[Mapping[ResourceKey, Source], Mapping[ResourceKey, AnswerReason]]:
         """The scripted ones of those that are declared."""
-        return {item.key: self.scripted[item.key] for item in sources}, frozenset()
+        return {item.key: self.scripted[item.key] for item in sources}, {}
 
 
 class Operating:

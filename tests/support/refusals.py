@@ -51,7 +51,9 @@ _MAX = "spec.limits.revocations.max must be a share from 0% to 100% or a whole n
 _WINDOW = "spec.limits.revocations.window must be a duration from 1h to 720h"
 _BOTH = "spec.deniedAdmins and spec.protectedAdmins must not name the same e-mail: remove it from one of them"
 _STALE = "spec.staleAfter must be at least twice spec.interval: raise staleAfter or shorten interval"
-_PROVIDER = "spec.provider must have exactly one of deployCenter, static and local: set one and remove the others"
+_PROVIDER = (
+    "spec.provider must have exactly one of deployCenter, static, local and external: set one and remove the others"
+)
 _ACCESS = "spec.serviceAccess.services must be set for mode Selected and for no other: name at least one service"
 _IMPERSONATION = "spec.impersonation.subjects must be set for mode Selected and for no other: name at least one subject"
 _SUBJECT = "must have an email for kind User and a name for kind Group: set the one and remove the other"
@@ -113,6 +115,14 @@ RULES = (
     ),
     _source("no provider", "spec.provider", {}, _PROVIDER),
     _source("two providers", "spec.provider", {"local": {}, "static": STATIC}, _PROVIDER),
+    _source("external beside local", "spec.provider", {"local": {}, "external": {"name": "a"}}, _PROVIDER),
+    _source(
+        "a setting without a name",
+        "spec.provider",
+        {"external": {"name": "a", "config": {"": 1}}},
+        "spec.provider.external.config must have names of 1 to 64 characters: correct the name",
+        at="spec.provider.external.config",
+    ),
     _source(
         "three providers", "spec.provider", {"local": {}, "static": STATIC, "deployCenter": DEPLOY_CENTER}, _PROVIDER
     ),
@@ -214,6 +224,20 @@ SHAPES = (
     _source("a canary without an answer", "spec.canaries[0].domains", Absent, "required"),
     _source("a canary without an e-mail", "spec.canaries[0].email", "canari", "should match"),
     _source("a canary of a domain in capitals", "spec.canaries[0].domains[0]", "Commune.fr", "should match"),
+    _source(
+        "an external provider without a name",
+        "spec.provider",
+        {"external": {"config": {}}},
+        "required",
+        at="spec.provider.external.name",
+    ),
+    _source(
+        "an external provider in capitals",
+        "spec.provider",
+        {"external": {"name": "Ldap"}},
+        "should match",
+        at="spec.provider.external.name",
+    ),
     _source("a namespace in capitals", "spec.consumers[0].namespaces[0]", "Org", "should match"),
     _source("a star within a name", "spec.consumers[0].domains[1]", "a.*.fr", "should match"),
     _source("suspend in words", "spec.suspend", "yes", "must be of type boolean"),
