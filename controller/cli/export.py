@@ -9,12 +9,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from controller.cli.console import emit, tell, warn
+from controller.cli.manifests import Namespace, SourceName, declared
 from controller.cli.opening import open_database
 from controller.cli.options import DatabaseUrl, ShowPii
 from controller.cli.wording import counted
 from controller.errors import InvalidInput, Problem
 from controller.planning.facts import User, UserId
-from controller.resources.model import API_VERSION
 from controller.resources.names import DomainName, Email
 
 Administrators = Mapping[DomainName, tuple[UserId, ...]]
@@ -26,11 +26,6 @@ MOST_GRANTS = 10_000
 MOST_DOMAINS = 256
 """Domains of one grant."""
 
-SourceName = Annotated[
-    str,
-    typer.Option("--source", metavar="NAME", help="The EntitlementSource that the MailDomains name."),
-]
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="The namespace of the manifests.")]
 Static = Annotated[
     bool,
     typer.Option("--static", help="Make it a static source with the present administrators; needs --show-pii."),
@@ -66,23 +61,18 @@ def export(
         administrators = {domain: users for domain, users in database.export_facts().items() if users}
         people = database.snapshot((), ()).users if static else {}
     provider = _static(administrators, people) if static else None
-    declared = [_source(source, namespace, provider), *(_domain(name, source, namespace) for name in administrators)]
-    emit(("" if provider else _LOCAL_HINT) + yaml.safe_dump_all(declared, sort_keys=False, allow_unicode=True))
+    objects = [_source(source, namespace, provider), *(_domain(name, source, namespace) for name in administrators)]
+    emit(("" if provider else _LOCAL_HINT) + yaml.safe_dump_all(objects, sort_keys=False, allow_unicode=True))
     tell(f"{counted(len(administrators), 'MailDomain')} that name EntitlementSource {source}")
 
 
 def _domain(name: DomainName, source: str, namespace: str | None) -> dict[str, Any]:
     spec = {"domain": name, "mode": "Observe", "sourceRefs": [{"name": source}]}
-    return _object("MailDomain", name, namespace, spec)
+    return declared("MailDomain", name, namespace, spec)
 
 
 def _source(name: str, namespace: str | None, provider: dict[str, Any] | None) -> dict[str, Any]:
-    return _object("EntitlementSource", name, namespace, {"provider": provider or {"local": {}}})
-
-
-def _object(kind: str, name: str, namespace: str | None, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+    return declared("EntitlementSource", name, namespace, {"provider": provider or {"local": {}}})
 
 
 def _static(administrators: Administrators, people: Mapping[UserId, User]) -> dict[str, Any]:

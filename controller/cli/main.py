@@ -12,6 +12,7 @@ from controller.cli.exits import Exit, of_error
 from controller.cli.explain import explain
 from controller.cli.export import export
 from controller.cli.freeze import freeze
+from controller.cli.import_settings import import_settings
 from controller.cli.journal import journal
 from controller.cli.migrate import migrate
 from controller.cli.reconcile import apply, plan
@@ -33,7 +34,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, apply, validate, explain, export, status, journal, freeze, migrate, check, sandbox):
+for command in (
+    run,
+    plan,
+    apply,
+    validate,
+    explain,
+    export,
+    import_settings,
+    status,
+    journal,
+    freeze,
+    migrate,
+    check,
+    sandbox,
+):
     app.command()(command)
 
 
