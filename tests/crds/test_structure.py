@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.support.crd import KINDS, crd, nodes
+from tests.support.situations import UNSEEN
 
 FORBIDDEN = {
     "$ref",
@@ -94,6 +95,10 @@ def test_conditions_merge_by_type(kind: str) -> None:
     assert conditions["x-kubernetes-list-type"] == "map"
     assert conditions["x-kubernetes-list-map-keys"] == ["type"]
     assert "enum" not in conditions["items"]["properties"]["reason"]
+
+
+def test_an_object_that_nobody_has_seen_says_so(kind: str) -> None:
+    assert crd(kind).admitted({"metadata": {}, "spec": {}})["status"] == UNSEEN
 
 
 def test_one_version_with_a_status_of_its_own(kind: str) -> None:

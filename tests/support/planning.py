@@ -30,6 +30,7 @@ from controller.planning.facts import (
     Verdict,
 )
 from controller.planning.guard import Approvals
+from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import DomainPlan, Plan, Question, plan
 from controller.planning.sources import SourceState
 from controller.planning.standing import ClaimRules, Standing, resolve
@@ -210,6 +211,15 @@ class PlanningWorld:
             for key, item in self.sources.items()
         }
         return Question(self.standings(), states, self.snapshot(), self.now, **options)
+
+    def health(self) -> dict[ResourceKey, SourceHealth]:
+        """How each source is."""
+        question = self.question()
+        held = holders(question.standings, question.snapshot)
+        return {
+            key: examine(state, state.answers.values(), held.get(key, ()), question.snapshot, now=self.now)
+            for key, state in question.sources.items()
+        }
 
     def plan(self, *, approve: Iterable[str] = (), **options: Any) -> Plan:
         """Decide, and change nothing."""

@@ -7,11 +7,9 @@ import pytest
 
 from controller.planning.conditions import domain_conditions, source_conditions
 from controller.planning.facts import AnswerReason, Freeze, Unavailable, Unknown
-from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.sources import Tally, too_many
 from controller.planning.status import count
 from controller.resources.conditions import Condition, Reason
-from controller.resources.names import ResourceKey
 from tests.support.planning import PlanningWorld, source_key
 
 BEFORE = [{"type": "Ready", "status": "True", "reason": "InSync"}]
@@ -22,19 +20,9 @@ def said(conditions: tuple[Condition, ...]) -> Mapping[str, tuple[str, str]]:
     return {condition.type.value: (condition.status, condition.reason.value) for condition in conditions}
 
 
-def health_of(world: PlanningWorld) -> dict[ResourceKey, SourceHealth]:
-    """How each source is."""
-    question = world.question()
-    held = holders(question.standings, question.snapshot)
-    return {
-        key: examine(state, state.answers.values(), held.get(key, ()), question.snapshot, now=world.now)
-        for key, state in question.sources.items()
-    }
-
-
 def conditions(world: PlanningWorld, domain: str = "x.fr", **options: Any) -> Mapping[str, tuple[str, str]]:
     """What is said about one domain."""
-    return said(domain_conditions(world.plan_of(domain), health_of(world), **options))
+    return said(domain_conditions(world.plan_of(domain), world.health(), **options))
 
 
 @pytest.fixture
@@ -111,8 +99,8 @@ def test_a_closed_pivot_makes_the_answers_stale(world: PlanningWorld) -> None:
     for name in ("ada", "bob"):
         world.says(name, verdict=Unknown(AnswerReason.NOT_ACTIVATED))
     assert conditions(world)["Ready"] == ("Unknown", "SourceStale")
-    assert health_of(world)[source_key()].trouble is Reason.PIVOT_CLOSED
-    assert not health_of(world)[source_key()].failed
+    assert world.health()[source_key()].trouble is Reason.PIVOT_CLOSED
+    assert not world.health()[source_key()].failed
 
 
 def test_after_a_restart_missing_answers_are_not_stale_at_once(world: PlanningWorld) -> None:
@@ -163,7 +151,7 @@ def test_a_plan_that_is_only_shown_is_not_in_sync(world: PlanningWorld) -> None:
 )
 def test_a_source_says_why_it_is_not_reachable(world: PlanningWorld, refusal: AnswerReason, trouble: str) -> None:
     world.states[source_key()] = {"refusal": refusal}
-    found = said(source_conditions(health_of(world)[source_key()], suspended=False, hold=None))
+    found = said(source_conditions(world.health()[source_key()], suspended=False, hold=None))
     assert found["Reachable"] == ("False", trouble)
     assert found["Ready"] == ("False", trouble)
 
@@ -209,7 +197,7 @@ def test_frozen_leaves_ready_as_it_was_and_counts_what_is_left_undone(world: Pla
 
 
 def test_a_frozen_source_says_so_and_goes_on_being_asked(world: PlanningWorld) -> None:
-    health = health_of(world)[source_key()]
+    health = world.health()[source_key()]
     found = said(source_conditions(health, suspended=False, frozen=True, hold=None))
     assert found["Ready"] == ("True", "Answering")
     assert found["Reconciling"] == ("False", "Frozen")

@@ -1,30 +1,16 @@
 """Does `kubectl apply -k manifests/` install everything, with no more rights than it needs?"""
 
-import shutil
-import subprocess
 import tomllib
-from typing import Any
 
 import pytest
-import yaml
 
 from controller.resources.documents import Document, parse_documents
 from controller.settings import Settings
-from tests.envtest import build
 from tests.support.crd import KINDS, ROOT, crd
+from tests.support.manifests import Manifest, rendered
 
 SAMPLES = ROOT / "manifests" / "samples"
 PLURALS = [crd(kind).raw["spec"]["names"]["plural"] for kind in KINDS]
-Manifest = dict[str, Any]
-
-
-def rendered(folder: str) -> list[Manifest]:
-    kubectl = shutil.which("kubectl") or shutil.which("kubectl", path=build.find() or "")
-    assert kubectl, "there is no kubectl: install it, or run `make envtest`, which builds one"
-    output = subprocess.run([kubectl, "kustomize", str(ROOT / folder)], capture_output=True, text=True, check=False)
-    assert output.returncode == 0, output.stderr
-    assert output.stderr == "", "kustomize warns"
-    return list(yaml.safe_load_all(output.stdout))
 
 
 @pytest.fixture(scope="module")
