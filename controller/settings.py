@@ -46,6 +46,14 @@ class Settings(BaseSettings):
     freeze: bool = False
     """Whether this process writes nothing, as if everything were suspended."""
 
+    feature_maildomain_create: bool = Field(default=True, validation_alias="FEATURE_MAILDOMAIN_CREATE")
+    """Whether people may have mail domains created; the provisioning API may in any case (A-80)."""
+
+    feature_maildomain_manage_accesses: bool = Field(
+        default=True, validation_alias="FEATURE_MAILDOMAIN_MANAGE_ACCESSES"
+    )
+    """Whether people may say who administers a domain; the synchronisation goes on in any case (A-81)."""
+
     log_format: Literal["json", "text"] = "text"
     """`json` for a log collector, `text` for people."""
 
@@ -66,6 +74,14 @@ def read_settings() -> Settings:
             for detail in error.errors(include_input=False, include_url=False)
         )
         raise InvalidInput(*problems) from None
+
+
+def public_config(settings: Settings) -> dict[str, bool]:
+    """What `GET /api/v1.0/config/` tells everybody: the flags under the mail application's own names (A-83)."""
+    return {
+        "FEATURE_MAILDOMAIN_CREATE": settings.feature_maildomain_create,
+        "FEATURE_MAILDOMAIN_MANAGE_ACCESSES": settings.feature_maildomain_manage_accesses,
+    }
 
 
 def database_url(settings: Settings, given: str | None = None) -> Callable[[], str]:

@@ -30,8 +30,10 @@ from controller.cli.report import report
 from controller.cli.secrets import FileSecrets
 from controller.cli.tables import print_plan
 from controller.cli.wording import Command
+from controller.planning.features import Features
 from controller.resources.conditions import Reason
 from controller.resources.maildomain import Mode
+from controller.settings import read_settings
 
 if TYPE_CHECKING:
     from controller.engine.once import Outcome
@@ -100,7 +102,9 @@ def reconcile(
     declared = read_declarations(command.files)
     from controller.engine.once import Options, apply_once, plan_once  # noqa: PLC0415  # slow, and bad files are quick
 
-    options = Options(frozenset(approve), as_if, confirm_after, holders_only, only)
+    settings = read_settings()
+    features = Features(settings.feature_maildomain_create, settings.feature_maildomain_manage_accesses)
+    options = Options(frozenset(approve), as_if, confirm_after, holders_only, features, only)
     secrets = FileSecrets(declared.secrets, Path(command.secrets_dir) if command.secrets_dir is not None else None)
     run = apply_once if write else plan_once
     with open_database(database_url) as database, sweeping() as progress:

@@ -19,6 +19,7 @@ from controller.entitlements.pacing import Lanes
 from controller.errors import ClusterUnavailable, ControllerError, MigrationNeeded, SchemaUnknown
 from controller.maildb.database import MailDatabase
 from controller.observability.metrics import Metrics
+from controller.planning.features import ALL_FEATURES, Features
 from controller.resources.conditions import Reason
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class Loop:
         world: World,
         source_namespaces: Collection[str],
         metrics: Metrics,
+        features: Features = ALL_FEATURES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -64,7 +66,7 @@ class Loop:
         self._wake = asyncio.Event()
         self._news = News()
         self._around = Surroundings(
-            database, world, source_namespaces, metrics, clock, _utc, self._wake.set, self._news
+            database, world, source_namespaces, metrics, clock, _utc, self._wake.set, self._news, features
         )
         self._lanes = Lanes()
         # What is known of the services outlives a lease.
@@ -115,7 +117,7 @@ class Loop:
                 await self._abdicate()
                 return TURN
             if self._reign is None:
-                self._reign = Reign(self._around, Roster(self._lanes))
+                self._reign = Reign(self._around, Roster(self._lanes, self._around.features))
                 log.info("leading", epoch=self._epoch)
             await self._reign.turn()
         except (SchemaUnknown, MigrationNeeded) as error:

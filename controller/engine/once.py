@@ -15,6 +15,7 @@ from controller.entitlements.sweep import sweep
 from controller.errors import ControllerError, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId, Verdict
+from controller.planning.features import ALL_FEATURES, Features
 from controller.planning.guard import Approvals
 from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.identity import identify
@@ -41,6 +42,8 @@ class Options:
     as_if: Mode | None = None
     confirm_after: timedelta | None = None
     holders_only: bool = False
+    features: Features = ALL_FEATURES
+    """What may be managed by hand."""
     only: str | None = None
     """An e-mail or a user id: nobody else is asked, and nothing is judged, because limits need to know everything."""
 
@@ -86,7 +89,7 @@ async def plan_once(
 
     Raises `DatabaseUnavailable` or `SchemaUnknown`; a source that does not answer is part of the outcome.
     """
-    run = _Run(database, declared, options, secrets, progress)
+    run = _Run(database, declared, options, secrets, progress, Roster(features=options.features))
     try:
         question = run.question(await run.gather(), confirm_after=timedelta(0))
         return run.outcome(question, plan(question), applied=None)
@@ -107,7 +110,7 @@ async def apply_once(
     It is its own complete wave. Raises `DatabaseUnavailable`, `SchemaUnknown`, `MigrationNeeded`, `LeaseHeld`, and
     `PlanOutdated` when the database kept moving.
     """
-    run = _Run(database, declared, options, secrets, progress)
+    run = _Run(database, declared, options, secrets, progress, Roster(features=options.features))
     try:
         await run.confirm(plan(run.question(await run.gather(), confirm_after=options.confirm_after)))
         for attempt in range(ATTEMPTS):
@@ -130,7 +133,7 @@ class _Run:
     options: Options
     secrets: Secrets
     progress: Progress | None
-    roster: Roster = field(default_factory=Roster)
+    roster: Roster
     books: dict[ResourceKey, AnswerBook] = field(default_factory=dict)
     canaries: dict[ResourceKey, dict[str, Verdict]] = field(default_factory=dict)
     requests: dict[ResourceKey, int] = field(default_factory=dict)
@@ -150,7 +153,9 @@ class _Run:
 
     def standings(self, snapshot: Snapshot) -> tuple[Standing, ...]:
         rules = ClaimRules(self.database.owner, snapshot.claims, absent_for=None)
-        return resolve(self.declared.domains, self.sources, source_namespaces=None, rules=rules)
+        return resolve(
+            self.declared.domains, self.sources, source_namespaces=None, rules=rules, features=self.options.features
+        )
 
     async def gather(self) -> Snapshot:
         """Ask every source that a domain uses about everybody, all sources at once."""

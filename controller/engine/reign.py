@@ -38,6 +38,7 @@ from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
 from controller.observability.metrics import Metrics
 from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
+from controller.planning.features import ALL_FEATURES, Features
 from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState
@@ -77,6 +78,8 @@ class Surroundings:
     """Asks for a turn soon."""
     news: News = field(default_factory=News)
     """What the watch has told."""
+    features: Features = ALL_FEATURES
+    """What may be managed by hand."""
 
 
 @dataclass(slots=True)
@@ -189,6 +192,7 @@ class Reign:
             self.listing.sources,
             source_namespaces=self.around.source_namespaces,
             rules=rules,
+            features=self.around.features,
         )
         until = now + self._absences.next_change(now)
         sight = _Sight(pulse, snapshot, standings, directory(snapshot, standings), holders(standings, snapshot), until)

@@ -12,6 +12,7 @@ from controller.entitlements.pacing import Lanes
 from controller.entitlements.source import Source
 from controller.errors import ControllerError, ProviderUnusable, SecretMissing
 from controller.planning.facts import AnswerReason
+from controller.planning.features import ALL_FEATURES, Features
 from controller.resources.model import SecretKeyRef
 from controller.resources.names import ResourceKey
 from controller.resources.source import EntitlementSource
@@ -47,6 +48,7 @@ class Roster:
     """The open clients, by resource. A rotated key or a changed provider opens a new client (content-keyed)."""
 
     lanes: Lanes = field(default_factory=Lanes)
+    features: Features = ALL_FEATURES
     _open: dict[ResourceKey, tuple[str, Source]] = field(default_factory=dict)
     _told: dict[ResourceKey, str] = field(default_factory=dict)
 
@@ -58,6 +60,10 @@ class Roster:
         wanted = set()
         for item in sources:
             wanted.add(item.key)
+            if not self.features.allow_source(item):
+                closed[item.key] = AnswerReason.FEATURE_DISABLED
+                await self._close(item.key)
+                continue
             try:
                 content = fingerprint(item, _for(item, secrets))
                 if self._open.get(item.key, ("", None))[0] != content:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from controller.errors import InvalidInput, Problem
 from controller.maildb.connecting import read_url
+from controller.planning.features import ALL_FEATURES, Features
 from controller.settings import Settings, database_url
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -25,6 +26,8 @@ class Install:
     health_port: int
     frozen: bool = False
     """Whether this process writes nothing."""
+    features: Features = ALL_FEATURES
+    """What may be managed by hand."""
 
     @property
     def watched(self) -> frozenset[str]:
@@ -54,6 +57,7 @@ def read_install(settings: Settings) -> Install:
         frozenset(sources),
         settings.health_port,
         settings.freeze,
+        Features(settings.feature_maildomain_create, settings.feature_maildomain_manage_accesses),
     )
 
 

@@ -49,7 +49,13 @@ async def operate(install: Install) -> None:
     metrics = Metrics()
     with closing(MailDatabase(install.url, owner=install.owner, frozen=install.frozen)) as database:
         async with connected(install.namespaces, install.source_namespaces, metrics) as cluster:
-            loop = Loop(database=database, world=cluster, source_namespaces=install.source_namespaces, metrics=metrics)
+            loop = Loop(
+                database=database,
+                world=cluster,
+                source_namespaces=install.source_namespaces,
+                metrics=metrics,
+                features=install.features,
+            )
             await _Operator(install, cluster, loop, metrics, stop).run()
 
 

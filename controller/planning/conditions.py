@@ -18,6 +18,7 @@ _STALLING = frozenset(
         Reason.SCHEMA_UNKNOWN,
         Reason.MIGRATION_NEEDED,
         Reason.INVALID_SPEC,
+        Reason.FEATURE_DISABLED,
         Reason.DOMAIN_AMBIGUOUS,
         Reason.DOMAIN_ALIAS,
     }
@@ -122,6 +123,8 @@ def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool)
         return Ready("False", refusal)
     if domain.suspended:
         return Ready(None, domain.suspended)
+    if domain.standing.curtailed:
+        return Ready("False", Reason.FEATURE_DISABLED)
     if any(source.stale for source in health):
         return Ready("Unknown", Reason.SOURCE_STALE)
     if any(source.gathering for source in health):

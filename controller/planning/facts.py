@@ -57,6 +57,8 @@ class AnswerReason(StrEnum):
     THROTTLED = "Throttled"
     CIRCUIT_OPEN = "CircuitOpen"
     SECRET_MISSING = "SecretMissing"  # noqa: S105  # a reason, no secret
+    FEATURE_DISABLED = "FeatureDisabled"
+    """Unavailable: a feature flag does not allow a source that is written by hand."""
     PROVIDER_UNUSABLE = "ProviderUnusable"
     """Unavailable: the external provider is not installed, or refuses its config."""
     PROVIDER_FAILED = "ProviderFailed"

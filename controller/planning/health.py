@@ -16,6 +16,7 @@ _REFUSALS = {
     AnswerReason.CIRCUIT_OPEN: Reason.CIRCUIT_OPEN,
     AnswerReason.SECRET_MISSING: Reason.SECRET_MISSING,
     AnswerReason.PROVIDER_UNUSABLE: Reason.PROVIDER_UNUSABLE,
+    AnswerReason.FEATURE_DISABLED: Reason.FEATURE_DISABLED,
 }
 _CLOSED = frozenset({AnswerReason.NOT_ACTIVATED, AnswerReason.NO_ORGANIZATION})
 
@@ -32,8 +33,8 @@ class SourceHealth:
     stale: bool
     """Too many holders have no list that is young enough."""
     trouble: Reason | None
-    """Why it is not reachable: Unauthenticated, CircuitOpen, SecretMissing, ProviderUnusable, Unreachable, PivotClosed.
-    None = it is."""
+    """Why it is not reachable: Unauthenticated, CircuitOpen, SecretMissing, ProviderUnusable, FeatureDisabled,
+    Unreachable, PivotClosed. None = it is."""
     canary_wrong: bool = False
     """Whether it said something else about a canary than what is known: its revocations are frozen."""
 

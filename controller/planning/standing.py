@@ -1,10 +1,11 @@
 """May this MailDomain be managed at all? References, consumers and claims, decided before any answer counts."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from controller.planning.facts import Claim
+from controller.planning.features import ALL_FEATURES, Features
 from controller.resources.conditions import Reason
 from controller.resources.maildomain import MailDomain
 from controller.resources.names import DomainName, ResourceKey
@@ -24,7 +25,10 @@ class Standing:
     sources: tuple[ResourceKey, ...]
     """Its sources when all are there and admit it; empty otherwise."""
     refusal: Reason | None = None
-    """Why it may not act: NotAuthorized, SourceNotFound, DomainClaimConflict, ForeignOwner. None = it may."""
+    """Why it may not act: NotAuthorized, SourceNotFound, FeatureDisabled, DomainClaimConflict, ForeignOwner.
+    None = it may."""
+    curtailed: bool = False
+    """Whether a feature flag has taken `deniedAdmins` out of `resource`; the rest is carried out."""
 
     @property
     def admitted(self) -> bool:
@@ -57,19 +61,32 @@ def resolve(
     *,
     source_namespaces: Collection[str] | None,
     rules: ClaimRules,
+    features: Features = ALL_FEATURES,
 ) -> tuple[Standing, ...]:
     """Decide for each MailDomain whether it may act, in the order given.
 
     `source_namespaces` are those whose sources are honoured; None = all (file mode). A resource that is not
     authorised claims nothing, so a squatter can't win a name.
     """
-    references = {item.key: _references(item, sources, source_namespaces) for item in maildomains}
+    references = {
+        item.key: _references(item, sources, source_namespaces)
+        or (None if features.allow_creation(item) else Reason.FEATURE_DISABLED)
+        for item in maildomains
+    }
     contenders: dict[DomainName, list[MailDomain]] = {}
     for item in maildomains:
         if references[item.key] is None:
             contenders.setdefault(item.domain, []).append(item)
     winners = {domain: _winner(items, rules.keeps(domain)) for domain, items in contenders.items()}
-    return tuple(_standing(item, references[item.key], winners, rules) for item in maildomains)
+    return tuple(_curtailed(_standing(item, references[item.key], winners, rules), features) for item in maildomains)
+
+
+def _curtailed(standing: Standing, features: Features) -> Standing:
+    resource = standing.resource
+    if features.allow_denials(resource):
+        return standing
+    spec = resource.spec.model_copy(update={"denied_admins": ()})
+    return replace(standing, resource=resource.model_copy(update={"spec": spec}), curtailed=True)
 
 
 def new_claims(

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     SCHEMA_UNKNOWN = "SchemaUnknown", "The mail database has an unknown schema; nothing is written."
     DATABASE_UNAVAILABLE = "DatabaseUnavailable", "The mail database can't be used now; nothing is read or written."
     MIGRATION_NEEDED = "MigrationNeeded", "The controller's own tables are missing or of another version: run migrate."
+    FEATURE_DISABLED = "FeatureDisabled", "A feature flag of this install does not allow what is declared by hand."
     INVALID_SPEC = "InvalidSpec", "The spec can't be used."
 
     # Fresh, Drifted, RevocationsHeld
