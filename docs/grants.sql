@@ -26,12 +26,12 @@
 BEGIN;
 
 -- The application: only the columns that are looked at (the password hashes are not among them), and the accesses.
--- `oidc_claims` is there from some version on.
+-- `oidc_claims` is there from some version on; `is_superuser` is for those who may open every service.
 GRANT USAGE ON SCHEMA :"app_schema" TO :"role";
 SELECT format('GRANT SELECT (%s) ON %I.messages_user TO %I', string_agg(quote_ident(column_name), ', '), table_schema, :'role')
 FROM information_schema.columns
 WHERE table_schema = :'app_schema' AND table_name = 'messages_user'
-  AND column_name IN ('id', 'email', 'is_active', 'oidc_claims', 'updated_at')
+  AND column_name IN ('id', 'email', 'is_active', 'is_superuser', 'oidc_claims', 'updated_at')
 GROUP BY table_schema \gexec
 GRANT SELECT ON :"app_schema".messages_maildomain TO :"role";
 GRANT SELECT, INSERT, DELETE ON :"app_schema".messages_maildomainaccess TO :"role";

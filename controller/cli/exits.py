@@ -20,6 +20,8 @@ class Exit(IntEnum):
     """The command line or the environment can't be used."""
     GRANTS = 3
     """The plan has grants only."""
+    DENIED = 3
+    """`review`: the answer is no."""
     REVOCATIONS = 4
     """The plan has revocations."""
     HELD = 5

@@ -16,6 +16,7 @@ from controller.cli.import_settings import import_settings
 from controller.cli.journal import journal
 from controller.cli.migrate import migrate
 from controller.cli.reconcile import apply, plan
+from controller.cli.review import review
 from controller.cli.run import run
 from controller.cli.sandbox import sandbox
 from controller.cli.status import status
@@ -40,6 +41,7 @@ for command in (
     apply,
     validate,
     explain,
+    review,
     export,
     import_settings,
     status,

@@ -22,6 +22,8 @@ class Shape:
     """What `role` holds for an administrator: 1, or `ADMIN` in a database of before mid-2025."""
     claims: bool
     """Whether users have `oidc_claims`."""
+    superusers: bool
+    """Whether users have `is_superuser`."""
     access_columns: tuple[str, ...]
     """All columns of an access, those included that only its image needs."""
 
@@ -48,6 +50,7 @@ def application_tables(shape: Shape) -> Application:
         Column("is_active", Boolean),
         Column("updated_at", Moment),
         *([Column("oidc_claims", Text)] if shape.claims else []),
+        *([Column("is_superuser", Boolean)] if shape.superusers else []),
     )
     domains = Table(
         DOMAINS,

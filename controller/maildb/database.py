@@ -18,6 +18,8 @@ from sqlalchemy import Connection
 from controller.errors import ControllerError, Frozen, LeaseHeld
 from controller.maildb import fence, freezing
 from controller.maildb.application import Application, application_tables
+from controller.maildb.audit import note_acting_as
+from controller.maildb.census import Population, read_population
 from controller.maildb.connecting import Gate
 from controller.maildb.export import read_administrators
 from controller.maildb.failures import Locked
@@ -93,6 +95,19 @@ class MailDatabase:
         """The administrators of every domain, by canonical name. Raises `SchemaUnknown`."""
         with self._reading() as connection:
             return read_administrators(connection, self._known(connection))
+
+    def population(self) -> Population:
+        """Everybody, every administrator and every domain, at one moment. Raises `SchemaUnknown`."""
+        with self._reading() as connection:
+            return read_population(connection, self._known(connection))
+
+    def note_acting_as(self, domain: DomainName, actor: str, subject: str, services: Collection[str]) -> bool:
+        """Note in the journal that somebody was let in as another one; False when there is no journal yet."""
+        with self._writing() as connection:
+            if not self._is_migrated(connection):
+                return False
+            note_acting_as(connection, self._writer, domain=domain, actor=actor, subject=subject, services=services)
+            return True
 
     def status_facts(self) -> StatusFacts:
         """Lease, holds, cases and who lost access in the last hour. Raises `MigrationNeeded`."""

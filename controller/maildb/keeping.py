@@ -16,6 +16,8 @@ class Deed(StrEnum):
     REVOKED = "revoked"
     CLAIMED = "claimed"
     TAKEN_OVER = "takenOver"
+    ACTED_AS = "actedAs"
+    """Somebody was let in as another one. `user` is who it was, the image names the other."""
 
 
 def read_key(text: str) -> ResourceKey:

@@ -50,6 +50,7 @@ KNOWN: Mapping[str, Mapping[str, Expected]] = {
         "updated_at": Expected(Family.MOMENT),
         "email": Expected(Family.TEXT, nullable=True),
         "is_active": Expected(Family.FLAG),
+        "is_superuser": Expected(Family.FLAG, optional=True),
         "oidc_claims": Expected(Family.DOCUMENT, nullable=True, optional=True),
     },
     DOMAINS: {
@@ -97,6 +98,7 @@ def examine(connection: Connection) -> Shape:
     return Shape(
         admin="ADMIN" if _is_text(role) else 1,
         claims="oidc_claims" in columns[USERS],
+        superusers="is_superuser" in columns[USERS],
         access_columns=tuple(columns[ACCESSES]),
     )
 

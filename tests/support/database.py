@@ -128,12 +128,20 @@ class MailWorld:
             result = connection.execute(text(statement), values)
             return [dict(row) for row in result.mappings()] if result.returns_rows else []
 
-    def user(self, email: str | None = None, *, active: bool = True, claims: Mapping[str, Any] | None = None) -> UserId:
+    def user(
+        self,
+        email: str | None = None,
+        *,
+        active: bool = True,
+        superuser: bool = False,
+        claims: Mapping[str, Any] | None = None,
+    ) -> UserId:
         """Add a user who has never signed in. Without an e-mail given they have a made-up one."""
         key = UserId(str(uuid4()))
         row = self.user_row(
             key, f"user{next(self._numbers)}@x.fr" if email is MADE_UP else email, active=active, claims=claims
         )
+        row["is_superuser"] = superuser
         self._insert("messages_user", [row])
         return key
 
