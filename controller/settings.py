@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -61,13 +61,49 @@ class Settings(BaseSettings):
     """The least severe record that is shown."""
 
 
+class ApiSettings(BaseSettings):
+    """The settings of `serve` alone, named as the others are."""
+
+    model_config = SettingsConfigDict(env_prefix="MDC_", frozen=True, populate_by_name=True, extra="ignore")
+
+    api_port: int = Field(default=8000, ge=0, le=65535)
+    """Port of the API; 0 lets the system choose one."""
+
+    provisioning_template: Path | None = None
+    """The file with what every MailDomain that is made has in common."""
+
+    provisioning_keys: Path | None = None
+    """A folder of files with keys for `Authorization: Bearer`."""
+
+    provisioning_channels: Path | None = None
+    """A folder of files with keys for `X-API-Key`, each named after its `X-Channel-Id`."""
+
+    provisioning_rate: int = Field(default=500, ge=1, le=100_000)
+    """Names a second that one key may send."""
+
+    hooks_keys: Path | None = None
+    """A folder of files with keys for the hints of DeployCenter."""
+
+
+SettingsT = TypeVar("SettingsT", Settings, ApiSettings)
+
+
 def read_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises `InvalidInput` with one problem for each variable that can't be used; values are never shown.
     """
+    return _read_environment(Settings)
+
+
+def read_api_settings() -> ApiSettings:
+    """Read the settings of `serve`, as `read_settings` does."""
+    return _read_environment(ApiSettings)
+
+
+def _read_environment(model: type[SettingsT]) -> SettingsT:
     try:
-        return Settings()
+        return model()
     except ValidationError as error:
         problems = (
             Problem("environment", _variable(detail["loc"]), f"is not usable ({detail['type']})", detail["msg"])

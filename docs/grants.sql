@@ -7,6 +7,7 @@
 --
 -- Variables:
 --     role        the role that `run`, `apply`, `plan` and the other commands log in as; it must exist
+--     serve_role  the role that `serve` logs in as, when it is another one: it reaches nothing but the hints
 --     app_schema  where the application's tables are; default: public
 --
 -- `migrate` is run by another role, which may create the schema maildomain_controller. A role for `plan` and `explain`
@@ -45,6 +46,12 @@ GRANT SELECT, INSERT, UPDATE ON
     maildomain_controller.fence, maildomain_controller.claim,
     maildomain_controller.hold, maildomain_controller.revocation_case TO :"role";
 GRANT SELECT, INSERT, DELETE ON maildomain_controller.hold_access TO :"role";
-GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.access_ledger TO :"role";
+GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.access_ledger, maildomain_controller.hint TO :"role";
+
+\if :{?serve_role}
+    GRANT USAGE ON SCHEMA maildomain_controller TO :"serve_role";
+    GRANT SELECT ON maildomain_controller.alembic_version TO :"serve_role";
+    GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.hint TO :"serve_role";
+\endif
 
 COMMIT;

@@ -19,6 +19,7 @@ from controller.cli.reconcile import apply, plan
 from controller.cli.review import review
 from controller.cli.run import run
 from controller.cli.sandbox import sandbox
+from controller.cli.serve import serve
 from controller.cli.status import status
 from controller.cli.validate import validate
 from controller.cli.wording import PROGRAM
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 for command in (
     run,
+    serve,
     plan,
     apply,
     validate,

@@ -24,13 +24,14 @@ from kubernetes.aio.client import (
 )
 from kubernetes.aio.client.exceptions import ApiException
 
+from controller.cluster.applying import Applied, outcome_of_refusal
 from controller.cluster.connecting import Access, access_of, open_client
 from controller.cluster.patching import merge_patch
 from controller.cluster.refusals import EXPIRED, NO_ANSWER, converted, is_of_one_object, is_temporary, retry_after
 from controller.errors import ClusterUnavailable, SecretMissing
 from controller.observability.metrics import Metrics
 from controller.resources.model import API_VERSION, GROUP, VERSION, Kind
-from controller.resources.names import ResourceKey
+from controller.resources.names import DomainName, ResourceKey
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ PAUSES = (0.2, 0.6, 1.8)
 COMPONENT = "maildomain-controller"
 
 _MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
 
 
 @asynccontextmanager
@@ -85,7 +87,14 @@ class Cluster:
 
     async def require_lists(self) -> None:
         """See whether the kinds are there and may be listed. Raises `ClusterUnavailable` or `NotAuthorized`."""
-        for kind in Kind:
+        await self._require(*Kind)
+
+    async def require_domains(self) -> None:
+        """See whether MailDomains are there and may be listed. Raises `ClusterUnavailable` or `NotAuthorized`."""
+        await self._require(Kind.DOMAIN)
+
+    async def _require(self, *kinds: Kind) -> None:
+        for kind in kinds:
             for namespace in self._places(kind):
                 try:
                     await self._page(kind, namespace, limit=1)
@@ -98,6 +107,66 @@ class Cluster:
         Raises `ClusterUnavailable` or `NotAuthorized`.
         """
         return [found for namespace in self._places(kind) for found in await self._list(kind, namespace)]
+
+    async def read_object(self, kind: Kind, key: ResourceKey) -> dict[str, Any] | None:
+        """One object, or None when it is not there. Raises `ClusterUnavailable` or `NotAuthorized`."""
+
+        async def request() -> Any:
+            return await self._objects.get_namespaced_custom_object(
+                GROUP, VERSION, key.namespace, kind.value, key.name, _request_timeout=TIMEOUT
+            )
+
+        try:
+            found: dict[str, Any] = await self._ask("get", request)
+        except ApiException as refusal:
+            if refusal.status == 404:
+                return None
+            raise converted(refusal, "get", f"{kind}.{GROUP}") from None
+        return found
+
+    async def find_domains(self, domain: DomainName) -> list[dict[str, Any]]:
+        """The MailDomains that claim this name, wherever we look for them, found by the API server.
+
+        Raises `ClusterUnavailable` or `NotAuthorized`.
+        """
+        found: list[dict[str, Any]] = []
+        for namespace in self._places(Kind.DOMAIN):
+            try:
+                items, _ = await self._page(Kind.DOMAIN, namespace, limit=PAGE, field_selector=f"spec.domain={domain}")
+            except ApiException as refusal:
+                raise converted(refusal, "list", _described(Kind.DOMAIN, namespace)) from None
+            found += items
+        return found
+
+    async def apply(self, kind: Kind, obj: Mapping[str, Any], *, manager: str) -> Applied:
+        """Apply an object by server-side apply as this field manager, and never by force.
+
+        `metadata.resourceVersion`, where it is given, has to be that of the object. Raises `ClusterUnavailable` or
+        `NotAuthorized`.
+        """
+        key = ResourceKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+        async def request() -> Applied:
+            answer = await self._objects.patch_namespaced_custom_object_with_http_info(
+                GROUP,
+                VERSION,
+                key.namespace,
+                kind.value,
+                key.name,
+                dict(obj),
+                field_manager=manager,
+                field_validation="Strict",
+                _content_type=_APPLY_PATCH,
+                _request_timeout=TIMEOUT,
+            )
+            return Applied.CREATED if answer.status_code == 201 else Applied.CHANGED
+
+        try:
+            return await self._ask("apply", request, final=frozenset({409}))
+        except ApiException as refusal:
+            if (outcome := outcome_of_refusal(refusal)) is not None:
+                return outcome
+            raise converted(refusal, "patch", _described(kind, key.namespace)) from None
 
     async def patch_status(
         self, kind: Kind, key: ResourceKey, status: Mapping[str, Any], before: Mapping[str, Any]
@@ -197,10 +266,21 @@ class Cluster:
                 return found
 
     async def _page(
-        self, kind: Kind, namespace: str | None, *, limit: int, token: str | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        *,
+        limit: int,
+        token: str | None = None,
+        field_selector: str | None = None,
     ) -> tuple[list[dict[str, Any]], str | None]:
         """One page and the token of the next. An answer that is no list is never taken for an empty one."""
-        options: dict[str, Any] = {"limit": limit, "_continue": token, "_request_timeout": TIMEOUT}
+        options: dict[str, Any] = {
+            "limit": limit,
+            "_continue": token,
+            "field_selector": field_selector,
+            "_request_timeout": TIMEOUT,
+        }
 
         def request() -> Awaitable[Any]:
             if namespace is None:
@@ -229,18 +309,24 @@ class Cluster:
         )
 
     async def _ask(
-        self, verb: str, request: Callable[[], Awaitable[Answer]], *, pauses: Sequence[float] = PAUSES
+        self,
+        verb: str,
+        request: Callable[[], Awaitable[Answer]],
+        *,
+        pauses: Sequence[float] = PAUSES,
+        final: Collection[int] = (),
     ) -> Answer:
         """Send a request, and again a little later when the API server is busy or does not answer.
 
-        Raises `ApiException` for the last refusal and `ClusterUnavailable` when nothing came back.
+        `final` are the statuses after which another try would be refused as well. Raises `ApiException` for the last
+        refusal and `ClusterUnavailable` when nothing came back.
         """
         for pause in (*pauses, None):
             try:
                 answer = await request()
             except ApiException as refusal:
                 self._metrics.requested(verb, str(refusal.status or "none"))
-                if pause is None or not is_temporary(refusal):
+                if pause is None or refusal.status in final or not is_temporary(refusal):
                     raise
                 wanted = retry_after(refusal)
             except NO_ANSWER as failure:

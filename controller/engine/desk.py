@@ -170,6 +170,10 @@ class Desk:
         self.refusal = None
         self._next_wave = 0.0
 
+    def hurry(self, users: Collection[UserId]) -> None:
+        """Ask about these soon, at the rate that is permitted anyway; who waits already waits no second time."""
+        self._urgent |= dict.fromkeys(user for user in sorted(users) if user in self._users)
+
     def request(self, *, everybody: bool) -> int:
         """Ask for a wave as soon as possible; return the number of the first one that begins after this moment."""
         self._whole = self._whole or everybody

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from controller.engine.desk import Desk, Phase
+from controller.engine.hints import whom_to_ask
 from controller.engine.listing import Absences, Listing, read_listing
 from controller.engine.news import DEAF_AFTER, News
 from controller.engine.reports import (
@@ -33,7 +34,7 @@ from controller.engine.triggers import ApprovalDesk, Pokes, Removals, Target
 from controller.engine.world import Kind, World
 from controller.entitlements.source import Reply, Source
 from controller.entitlements.sweep import sweep
-from controller.errors import ControllerError, PlanOutdated
+from controller.errors import ControllerError, NotAuthorized, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
 from controller.observability.metrics import Metrics
@@ -135,6 +136,7 @@ class Reign:
         elif now - self._secrets_at >= SECRETS:
             await self._open_sources(now)
         sight = await self._look(now)
+        await self._follow_hints(sight)
         for desk in self.desks.values():
             desk.tick(now)
         for asking in self._asking.values():
@@ -221,6 +223,23 @@ class Reign:
         self._approvals.hurry(approvals, sight.snapshot.holds, sight.standings, self.desks)
 
     # --- asking ---
+
+    async def _follow_hints(self, sight: "_Sight") -> None:
+        """Ask soon about those whom webhooks named; what the webhooks said about them is not known here."""
+        try:
+            hints = await asyncio.to_thread(self.around.database.take_hints)
+        except NotAuthorized:
+            # Everything else goes on without them.
+            log.warning("hints_not_allowed")
+            return
+        if not hints:
+            return
+        books = {key: desk.book for key, desk in self.desks.items()}
+        for key, users in whom_to_ask(hints, sight.snapshot, sight.standings, books).items():
+            if key in self.desks:
+                self.desks[key].hurry(users)
+        self.around.metrics.hinted("followed", len(hints))
+        log.info("hints_followed", count=len(hints))
 
     async def _open_sources(self, now: float) -> None:
         """Open a client for each source that is honoured; a changed provider or Secret gets a new one."""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from controller.errors import ControllerError, Frozen, LeaseHeld
 from controller.maildb import fence, freezing
+from controller.maildb import hints as hinting
 from controller.maildb.application import Application, application_tables
 from controller.maildb.audit import note_acting_as
 from controller.maildb.census import Population, read_population
@@ -32,7 +33,7 @@ from controller.maildb.reading import read_snapshot
 from controller.maildb.status import StatusFacts, read_status
 from controller.maildb.writing import Written, write_changes
 from controller.planning.changes import Changes
-from controller.planning.facts import Freeze, Snapshot, UserId
+from controller.planning.facts import Freeze, Hint, Snapshot, UserId
 from controller.resources.names import DomainName
 
 _POLL = 0.25
@@ -225,6 +226,26 @@ class MailDatabase:
         """Return when no write is under way. Raises `Locked` when one takes longer than a lock is waited for."""
         with self._writing() as connection:
             freezing.await_writes(connection, own_tables(connection.dialect.name))
+
+    # --- hints ---
+
+    def note_hints(self, hints: Collection[Hint]) -> int:
+        """Note whom webhooks name, to be asked about a few seconds later. Returns how many found room.
+
+        Raises `MigrationNeeded`.
+        """
+        with self._writing() as connection:
+            self._require_version(connection)
+            return hinting.note(connection, own_tables(connection.dialect.name), self.owner, hints)
+
+    def take_hints(self) -> frozenset[Hint]:
+        """Take the hints that are due; nothing is written when there are none. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            self._require_version(connection)
+            if not hinting.any_due(connection, own_tables(connection.dialect.name), self.owner):
+                return frozenset()
+        with self._writing() as connection:
+            return hinting.take(connection, own_tables(connection.dialect.name), self.owner)
 
     # --- our own tables ---
 

@@ -21,7 +21,7 @@ from controller.maildb.columns import BigNumber, Document, Id, Moment
 
 SCHEMA = "maildomain_controller"
 PREFIX = "mdc_"
-VERSIONS = ("0001", "0002", "0003")
+VERSIONS = ("0001", "0002", "0003", "0004")
 """Every version of these tables, the newest last; each has a migration."""
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 
@@ -42,6 +42,7 @@ class Own:
     known: Table
     journal: Table
     frozen: Table
+    hint: Table
 
     @property
     def version_table(self) -> str:
@@ -68,6 +69,7 @@ def own_tables(dialect: str) -> Own:
         known=_known(metadata, prefix),
         journal=_journal(metadata, prefix),
         frozen=_frozen(metadata, prefix),
+        hint=_hint(metadata, prefix),
     )
 
 
@@ -206,4 +208,17 @@ def _frozen(metadata: MetaData, prefix: str) -> Table:
         Column("id", BigNumber, Identity(always=True), primary_key=True),
         Column("since", Moment, nullable=False, server_default=func.current_timestamp()),
         Column("reason", Text),
+    )
+
+
+def _hint(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}hint",
+        metadata,
+        Column("owner", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("subject", Text, nullable=False, comment="an e-mail as it is compared, or a canonical domain"),
+        Column("due_at", Moment, nullable=False),
+        PrimaryKeyConstraint("owner", "kind", "subject"),
+        CheckConstraint("kind IN ('user', 'domain')", name=f"ck_{prefix}hint_kind"),
     )

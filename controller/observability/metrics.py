@@ -55,6 +55,13 @@ class Metrics:
         self._cluster_requests = Counter(
             "maildomain_cluster_requests", "Requests to the API server.", ("verb", "outcome"), registry=registry
         )
+        self._served = Counter(
+            "maildomain_api_requests", "Requests to the API, by answer.", ("path", "status"), registry=registry
+        )
+        self._provisioned = Counter(
+            "maildomain_provisioned_names", "Names of provisioning requests.", ("outcome",), registry=registry
+        )
+        self._hints = Counter("maildomain_hints", "Hints of DeployCenter.", ("outcome",), registry=registry)
         self._epoch = Gauge("maildomain_epoch", "Epoch of the lease.", registry=registry)
         self._leading = Gauge("maildomain_leading", "1 while this replica works.", registry=registry)
         self._frozen = Gauge("maildomain_frozen", "1 while everything is frozen.", registry=registry)
@@ -94,6 +101,18 @@ class Metrics:
     def requested(self, verb: str, outcome: str) -> None:
         """The API server was asked: `ok`, the HTTP status of its refusal, or `none` when it did not answer."""
         self._cluster_requests.labels(verb, outcome).inc()
+
+    def served(self, path: str, status: str) -> None:
+        """The API has answered."""
+        self._served.labels(path, status).inc()
+
+    def provisioned(self, outcome: str) -> None:
+        """Something became of a name that was to be declared."""
+        self._provisioned.labels(outcome).inc()
+
+    def hinted(self, outcome: str, count: int) -> None:
+        """Hints were `noted`, were `dropped` because too many wait, or were `followed` by the operator."""
+        self._hints.labels(outcome).inc(count)
 
     def gauges(
         self,

@@ -1,6 +1,5 @@
 """How is this process? `/healthz` for the kubelet's restart, `/readyz` for its traffic, `/metrics` for a scraper."""
 
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from controller.engine.loop import Vitals
-from controller.errors import InvalidInput, Problem
+from controller.observability.listening import listen
 from controller.observability.metrics import CONTENT_TYPE, Metrics
 
 LONGEST_TURN = 600.0
@@ -69,7 +68,7 @@ async def served(application: web.Application, port: int) -> AsyncIterator[int]:
 
     Raises `InvalidInput` when the port can't be had.
     """
-    listener = _listener(port)
+    listener = listen(port, "MDC_HEALTH_PORT")
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -77,13 +76,3 @@ async def served(application: web.Application, port: int) -> AsyncIterator[int]:
         yield listener.getsockname()[1]
     finally:
         await runner.cleanup()
-
-
-def _listener(port: int) -> socket.socket:
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
-    try:
-        return socket.create_server(("", port), family=family, dualstack_ipv6=both)
-    except OSError:
-        found = f"names port {port}, which is not to be had"
-        raise InvalidInput(Problem("environment", "MDC_HEALTH_PORT", found, "name a free port")) from None

@@ -22,6 +22,9 @@ DomainId = NewType("DomainId", str)
 AccessId = NewType("AccessId", str)
 """`messages_maildomainaccess.id` as dashed lower-case text."""
 
+Hint = Email | DomainName
+"""Somebody, or the administrators of a domain, about whom something may have changed: a reason to ask, never a fact."""
+
 
 # --- what a source says -----------------------------------------------------------------------------------------------
 

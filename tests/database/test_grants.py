@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from controller.errors import NotAuthorized
+from controller.errors import NotAuthorized, SchemaUnknown
 from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes
 from controller.planning.facts import CaseState
@@ -26,6 +26,8 @@ from tests.support.database import (
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "grants.sql"
 OWNER_ROLE, ROLE, READER = "mdc_test_owner", "mdc_test_controller", "mdc_test_reader"
+SERVE_ROLE = "mdc_test_serve"
+ROLES = (OWNER_ROLE, ROLE, READER, SERVE_ROLE)
 X = DomainName("x.fr")
 
 
@@ -54,7 +56,7 @@ def installed(tmp_path: Path) -> Iterator[MailWorld]:
     with fresh_database("postgresql", tmp_path, migrated=False) as url:
         world = MailWorld(url)
         (found,) = world.execute("SELECT current_database() AS name")
-        for role in (OWNER_ROLE, ROLE, READER):
+        for role in ROLES:
             if not world.execute("SELECT 1 AS found FROM pg_roles WHERE rolname = :role", role=role):
                 world.execute(f"CREATE ROLE {role} LOGIN")
         world.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
@@ -67,10 +69,11 @@ def installed(tmp_path: Path) -> Iterator[MailWorld]:
         owner = as_role(url, OWNER_ROLE)
         with opened(owner) as database:
             database.migrate()
-        ran = psql(owner, "-v", f"role={ROLE}", "-f", str(SCRIPT))
-        assert (ran.returncode, ran.stderr) == (0, "")
+        for more in ((), ("-v", f"serve_role={SERVE_ROLE}")):
+            ran = psql(owner, "-v", f"role={ROLE}", *more, "-f", str(SCRIPT))
+            assert (ran.returncode, ran.stderr) == (0, "")
         yield world
-        for role in (OWNER_ROLE, ROLE, READER):
+        for role in ROLES:
             world.execute(f"DROP OWNED BY {role} CASCADE")
 
 
@@ -103,6 +106,8 @@ def test_everything_works_under_exactly_these_grants(database: MailDatabase, ins
     assert database.status_facts().lost
     assert database.export_facts()
     database.pulse()
+    database.note_hints({X})
+    database.take_hints()
     database.release(seized + 1)
 
 
@@ -127,6 +132,24 @@ def test_everything_works_under_exactly_these_grants(database: MailDatabase, ins
 def test_nothing_beyond_is_allowed(database: MailDatabase, statement: str) -> None:
     with pytest.raises(NotAuthorized), database._gate.writing() as connection:
         connection.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT id FROM messages_user",
+        "SELECT id FROM messages_maildomain",
+        "SELECT id FROM maildomain_controller.journal",
+        "SELECT owner FROM maildomain_controller.fence",
+        "DELETE FROM maildomain_controller.access_ledger",
+    ],
+)
+def test_the_api_reaches_nothing_but_the_hints(installed: MailWorld, statement: str) -> None:
+    with opened(as_role(installed.url, SERVE_ROLE)) as database:
+        assert database.note_hints({X}) == 1
+        # A table in a schema that it may not use is not there at all.
+        with pytest.raises((NotAuthorized, SchemaUnknown)), database._gate.writing() as connection:
+            connection.exec_driver_sql(statement)
 
 
 def test_reading_the_application_is_enough_to_plan(installed: MailWorld) -> None:

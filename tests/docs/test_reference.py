@@ -12,7 +12,7 @@ from controller.cli.exits import Exit
 from controller.cli.main import app
 from controller.resources.conditions import ConditionType, Reason
 from controller.resources.model import APPROVE_ANNOTATION, PROVISIONED_ANNOTATION, REQUESTED_AT_ANNOTATIONS
-from controller.settings import Settings
+from controller.settings import ApiSettings, Settings
 from tests.docs.pages import ROOT, page, plain
 from tests.docs.reference import as_markdown, columns, rows
 from tests.support.crd import KINDS
@@ -82,11 +82,14 @@ def test_the_tables_of_ready_use_reasons_that_exist(kind: str) -> None:
 # --- settings.md ------------------------------------------------------------------------------------------------------
 
 
-def test_each_setting_stands_in_the_reference_with_its_default() -> None:
-    shown = {plain(row[0]): plain(row[1]) for row in table("settings.md", "Settings")}
+@pytest.mark.parametrize(("heading", "settings"), [("Settings", Settings), ("Settings of the API", ApiSettings)])
+def test_each_setting_stands_in_the_reference_with_its_default(
+    heading: str, settings: type[Settings | ApiSettings]
+) -> None:
+    shown = {plain(row[0]): plain(row[1]) for row in table("settings.md", heading)}
     declared = {
         str(field.validation_alias or f"MDC_{name.upper()}"): str(field.default or "")
-        for name, field in Settings.model_fields.items()
+        for name, field in settings.model_fields.items()
     }
     assert shown == {name: "" if default == "()" else default for name, default in declared.items()}
 

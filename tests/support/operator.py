@@ -15,6 +15,7 @@ from tests.support.apiserver import LOOPBACK, ControlPlane, ProcessGroup
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "maildomain-system"
 NAME = "maildomain-controller"
+API_NAME = "maildomain-provisioning"
 OWNER = "test"
 START = 60.0
 STOP = 30.0
@@ -33,6 +34,12 @@ def install(control_plane: ControlPlane) -> Path:
     return control_plane.service_account_kubeconfig(NAMESPACE, NAME)
 
 
+def install_api(control_plane: ControlPlane) -> Path:
+    """Apply manifests/provisioning/ and return a kubeconfig of its ServiceAccount. May be repeated."""
+    control_plane.kubectl.apply(ROOT / "manifests" / "provisioning")
+    return control_plane.service_account_kubeconfig(NAMESPACE, API_NAME)
+
+
 def let_read_secrets(control_plane: ControlPlane, namespace: str) -> None:
     """What each further namespace of MDC_SOURCE_NAMESPACES needs: the Role and RoleBinding of manifests/."""
     kubectl = control_plane.kubectl
@@ -49,6 +56,10 @@ class OperatorProcess:
     `kubeconfig` is who it is for the API server, `settings` are further environment variables. `before` is Python that
     runs first in its process.
     """
+
+    command: tuple[str, ...] = ("run",)
+    announces = "probes"
+    """The message that names the port."""
 
     def __init__(self, folder: Path, kubeconfig: Path, database_url: str, *, before: str = "", **settings: str) -> None:
         self.log = folder / f"operator-{time.monotonic_ns()}.log"
@@ -75,7 +86,7 @@ class OperatorProcess:
             if self._before
             else ["-m", "controller"]
         )
-        self._process = self._group.start([sys.executable, *run, "run"], log=self.log, env=self._environment)
+        self._process = self._group.start([sys.executable, *run, *self.command], log=self.log, env=self._environment)
 
     def wait_ready(self, answer: str = "leading", timeout: float = START) -> None:
         """Until `/readyz` answers 200 with `leading` or `standby`. Raises OperatorError."""
@@ -149,7 +160,9 @@ class OperatorProcess:
     def port(self) -> int | None:
         """The port of its probes, or None while it has none."""
         if self._port is None:
-            self._port = next((entry["port"] for entry in self.entries() if entry.get("message") == "probes"), None)
+            self._port = next(
+                (entry["port"] for entry in self.entries() if entry.get("message") == self.announces), None
+            )
         return self._port
 
     def entries(self) -> list[dict[str, Any]]:
@@ -176,3 +189,18 @@ class OperatorProcess:
             "POD_NAMESPACE": NAMESPACE,
             **settings,
         }
+
+
+class ApiProcess(OperatorProcess):
+    """The API, as a pod of manifests/provisioning/ runs it."""
+
+    announces = "serving"
+
+    def __init__(self, folder: Path, kubeconfig: Path, database_url: str, *options: str, **settings: str) -> None:
+        super().__init__(folder, kubeconfig, database_url, MDC_API_PORT="0", **settings)
+        self.command = ("serve", *options)
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, once it serves."""
+        return f"http://{LOOPBACK}:{self.port}"

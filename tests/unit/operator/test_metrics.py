@@ -34,6 +34,9 @@ def metrics(clock: Clock) -> Metrics:
     metrics.wrote(grants=3, revocations=1, adoptions=0)
     metrics.patched("maildomains")
     metrics.requested("list", "ok")
+    metrics.served("/api/", "200")
+    metrics.provisioned("created")
+    metrics.hinted("noted", 2)
     metrics.gauges(leading=True, epoch=7, open_cases=2, oldest_case_seconds=60.0, held=4, pending=5, holds=1)
     return metrics
 
@@ -62,14 +65,14 @@ def test_the_table_of_the_document_is_the_registry(metrics: Metrics) -> None:
 def test_every_alert_of_the_document_reads_a_metric_that_is_there(metrics: Metrics) -> None:
     expressions = re.findall(r"expr: (.*)", DOCUMENT.read_text(encoding="utf-8"))
     exported = metrics.text().decode()
-    assert len(expressions) == 4
+    assert len(expressions) == 5
     for name in {name for line in expressions for name in re.findall(r"maildomain_\w+", line)}:
         assert f"\n{name}" in exported
 
 
 def test_no_label_can_hold_personal_data(metrics: Metrics) -> None:
     labels = {label for family in metrics.registry.collect() for sample in family.samples for label in sample.labels}
-    assert labels == {"source_namespace", "source_name", "type", "outcome", "kind", "verb", "le"}
+    assert labels == {"source_namespace", "source_name", "type", "outcome", "kind", "verb", "path", "status", "le"}
 
 
 def test_what_is_counted_is_exported(metrics: Metrics) -> None:
