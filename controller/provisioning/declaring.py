@@ -4,7 +4,7 @@ Nothing here waits for the mail application: a MailDomain is a wish, and its sta
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
@@ -48,6 +48,13 @@ class Declaring:
         self._store = store
         self._template = template
         self._turns: dict[DomainName, tuple[asyncio.Lock, int]] = {}
+
+    async def expect(self, domains: Collection[DomainName]) -> None:
+        """So many names are about to be declared. What fails here fails again, and is told, for each of them."""
+        try:
+            await self._store.prepare(domains)
+        except ControllerError as error:
+            log.warning("declaring_failed", error=type(error).__name__, detail=str(error))
 
     async def declare(self, domain: DomainName, wanted: Wanted) -> Outcome | Trouble:
         """See to it that the name is declared as is wanted. Never raises for what the cluster does."""

@@ -3,19 +3,25 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from controller.cluster.applying import Applied
+from controller.errors import Unavailable
 from controller.provisioning.store import Found
 from controller.resources.kubeyaml import Content, read_yaml
 from controller.resources.names import DomainName
 
 Spec = Mapping[str, Any]
+T = TypeVar("T")
+
+RESCAN = 1.0
+"""Seconds after which a name that has no file of its own is looked for in all of them again."""
 
 _ENDINGS = frozenset({".yaml", ".yml", ".json"})
 _LONGEST = 240
@@ -25,21 +31,35 @@ _LONGEST = 240
 class FolderStore:
     """The MailDomains of a folder with all below it. Files that are named after their domain are written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
+        self._clock = clock
         self._known: dict[Path, tuple[tuple[int, int], dict[DomainName, Spec]]] = {}
         """What each file declares, as of its time and size."""
+        self._elsewhere: Mapping[DomainName, Spec] = {}
+        self._scanned_at = float("-inf")
         self._turn = asyncio.Lock()
 
+    async def prepare(self, domains: Collection[DomainName]) -> None:
+        """What stands in other files is looked through once, however many names there are. Raises `Unavailable`."""
+        if domains:
+            await self._do(self._scan)
+
     async def find(self, domain: DomainName) -> Found | None:
-        """Who claims a name."""
-        async with self._turn:
-            return await asyncio.to_thread(self._find, domain)
+        """Who claims a name. Raises `Unavailable`."""
+        return await self._do(lambda: self._find(domain))
 
     async def apply(self, obj: Mapping[str, Any]) -> Applied:
-        """Write a file whole or not at all."""
+        """Write a file whole or not at all. Raises `Unavailable`."""
+        return await self._do(lambda: self._write(obj))
+
+    async def _do(self, work: Callable[[], T]) -> T:
         async with self._turn:
-            return await asyncio.to_thread(self._write, obj)
+            try:
+                return await asyncio.to_thread(work)
+            except OSError as error:
+                message = f"the folder can't be read or written ({type(error).__name__})"
+                raise Unavailable(message) from None
 
     def _find(self, domain: DomainName) -> Found | None:
         own = self._file(domain)
@@ -47,10 +67,10 @@ class FolderStore:
             for content in _objects(own):
                 if content["spec"].get("domain") == domain:
                     return Found(content["spec"], content)
-        for specs in self._declared():
-            if domain in specs:
-                return Found(specs[domain], None)
-        return None
+        if self._clock() - self._scanned_at > RESCAN:
+            self._scan()
+        elsewhere = self._elsewhere.get(domain)
+        return Found(elsewhere, None) if elsewhere is not None else None
 
     def _write(self, obj: Mapping[str, Any]) -> Applied:
         target = self._file(DomainName(obj["spec"]["domain"]))
@@ -71,8 +91,8 @@ class FolderStore:
         name = domain if len(domain) <= _LONGEST else f"{domain[: _LONGEST - 17]}_{digest}"
         return self._folder / f"{name}.yaml"
 
-    def _declared(self) -> Iterator[Mapping[DomainName, Spec]]:
-        """What each file declares; one that was read before and has not changed is not read again."""
+    def _scan(self) -> None:
+        """Look through all files; one that was read before and has not changed is not read again."""
         present = {path for path in self._folder.rglob("*") if path.suffix in _ENDINGS and path.is_file()}
         for path in self._known.keys() - present:
             del self._known[path]
@@ -82,7 +102,8 @@ class FolderStore:
             if path not in self._known or self._known[path][0] != stamp:
                 specs = {DomainName(str(obj["spec"].get("domain"))): obj["spec"] for obj in _objects(path)}
                 self._known[path] = (stamp, specs)
-            yield self._known[path][1]
+        self._elsewhere = {domain: spec for _, specs in self._known.values() for domain, spec in specs.items()}
+        self._scanned_at = self._clock()
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:

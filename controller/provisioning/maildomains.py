@@ -71,6 +71,8 @@ class Provisioning:
             async with slots:
                 return await declaring.declare(name, wanted)
 
+        if declaring is not None:
+            await declaring.expect([name for name in names.values() if name is not None])
         async with asyncio.TaskGroup() as group:
             tasks = {shown: group.create_task(one(name)) for shown, name in names.items()}
         return {shown: task.result() for shown, task in tasks.items()}

@@ -1,6 +1,6 @@
 """Where do MailDomains stand that the API makes? The port that the cluster and a folder implement."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,13 +21,17 @@ class Found:
 class Store(Protocol):
     """Where they stand."""
 
+    async def prepare(self, domains: Collection[DomainName]) -> None:
+        """So many names are about to be looked for. Raises `Unavailable` or `NotAuthorized`."""
+        ...
+
     async def find(self, domain: DomainName) -> Found | None:
-        """Who claims a name. Raises `ClusterUnavailable` or `NotAuthorized`."""
+        """Who claims a name. Raises `Unavailable` or `NotAuthorized`."""
         ...
 
     async def apply(self, obj: Mapping[str, Any]) -> Applied:
         """Make the part of an object that is ours this one, and never write what is somebody else's.
 
-        Raises `ClusterUnavailable` or `NotAuthorized`.
+        Raises `Unavailable` or `NotAuthorized`.
         """
         ...

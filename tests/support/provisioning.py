@@ -1,6 +1,6 @@
 """The API without a cluster and without a wire: a store in memory, keys in files, and whoever calls."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +39,13 @@ class MemoryStore:
     answers: list[Applied] = field(default_factory=list)
     """What the next applies come to, instead of being carried out."""
     applied: list[Mapping[str, Any]] = field(default_factory=list)
+    announced: list[int] = field(default_factory=list)
     broken: frozenset[str] = frozenset()
     """Names at which the cluster fails."""
+
+    async def prepare(self, domains: Collection[DomainName]) -> None:
+        """Remember how many were announced."""
+        self.announced.append(len(domains))
 
     async def find(self, domain: DomainName) -> Found | None:
         """Who claims a name."""

@@ -1,11 +1,13 @@
 """What becomes of one name?"""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from controller.cluster.applying import Applied
+from controller.errors import ClusterUnavailable
 from controller.provisioning.declaring import TRIES, Declaring, Outcome, Trouble
 from controller.provisioning.wanted import Wanted
 from controller.resources.names import DomainName
@@ -104,6 +106,17 @@ async def test_a_cluster_that_is_away_is_said_and_no_error(declaring: Declaring,
     store.broken = frozenset({"x.fr"})
 
     assert await declaring.declare(X, wanted()) is Trouble.NOT_NOW
+
+
+async def test_what_can_not_be_prepared_is_told_name_by_name(
+    declaring: Declaring, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(domains: Collection[DomainName]) -> None:
+        raise ClusterUnavailable("away")
+
+    monkeypatch.setattr(store, "prepare", fail)
+    await declaring.expect([X])
+    assert await declaring.declare(X, wanted()) is Outcome.CREATED
 
 
 async def test_many_calls_at_once_make_one_object_and_lose_no_field(declaring: Declaring, store: MemoryStore) -> None:

@@ -60,6 +60,7 @@ async def test_what_stands_in_another_file_is_found_and_never_written(declaring:
     assert await declaring.declare(y, wanted(oidc_autojoin=True)) is Trouble.ELSEWHERE
     assert other.read_text(encoding="utf-8") == OTHER
     other.unlink()
+    await declaring.expect([y])
     assert await declaring.declare(y, wanted()) is Outcome.CREATED
 
 
@@ -78,6 +79,23 @@ async def test_a_file_that_nobody_can_read_stops_no_name(declaring: Declaring, t
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")
 
     assert await declaring.declare(X, wanted()) is Outcome.CREATED
+
+
+async def test_a_folder_that_can_not_be_written_is_said_and_no_error(declaring: Declaring, tmp_path: Path) -> None:
+    (tmp_path / "x.fr.yaml").mkdir()
+
+    assert await declaring.declare(X, wanted()) is Trouble.NOT_NOW
+
+
+async def test_other_files_are_looked_through_once_for_many_names(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path, clock=lambda: 0.0)
+    (tmp_path / "others.yaml").write_text(OTHER, encoding="utf-8")
+    await store.prepare([X])
+    (tmp_path / "others.yaml").unlink()
+
+    found = await store.find(DomainName("y.fr"))
+    assert found is not None
+    assert found.ours is None
 
 
 async def test_the_longest_names_have_files_too(declaring: Declaring, tmp_path: Path) -> None:
