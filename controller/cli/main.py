@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 import typer
 
+from controller.cli.approve import approve
 from controller.cli.check import check
 from controller.cli.console import complain, tell
 from controller.cli.exits import Exit, of_error
@@ -41,6 +42,7 @@ for command in (
     serve,
     plan,
     apply,
+    approve,
     validate,
     explain,
     review,

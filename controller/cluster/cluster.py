@@ -191,6 +191,36 @@ class Cluster:
             raise converted(refusal, "patch", f"{kind}/status.{GROUP}") from None
         return True
 
+    async def annotate(self, kind: Kind, key: ResourceKey, uid: str, annotations: Mapping[str, str]) -> None:
+        """Set annotations of an object of this uid by server-side apply; everything else of it stays whoever's it is.
+
+        Raises `ClusterUnavailable`, also when the object is gone, or `NotAuthorized`.
+        """
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": kind.singular,
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid, "annotations": dict(annotations)},
+        }
+
+        def request() -> Awaitable[Any]:
+            return self._objects.patch_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                key.namespace,
+                kind.value,
+                key.name,
+                body,
+                field_manager=f"{COMPONENT}-approve",
+                force=True,
+                _content_type=_APPLY_PATCH,
+                _request_timeout=TIMEOUT,
+            )
+
+        try:
+            await self._ask("patch", request)
+        except ApiException as refusal:
+            raise converted(refusal, "patch", _described(kind, key.namespace)) from None
+
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
         """One Secret by name, decoded.
 

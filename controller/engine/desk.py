@@ -113,6 +113,10 @@ class Desk:
         sound = self.last is not None and not self.last.tally.mostly_failed
         return sound and self.refusal is None
 
+    def asked_since(self, number: int) -> bool:
+        """Whether everybody has been asked again in the wave of this number or a later one."""
+        return self.finished >= number or (self.judging and self.number >= number)
+
     @property
     def judging(self) -> bool:
         """Whether the cases of this source are to be judged now."""

@@ -219,8 +219,7 @@ class Reign:
             desk.update(users, sight.held_by.get(key, frozenset()), named[key], now)
         self._pokes.see_sources(self.listing.sources.values(), self._told, self.desks)
         self._pokes.see_domains(sight.standings, self._told, self.desks)
-        approvals = self._approvals.collect(sight.standings, self.listing.sources.values())
-        self._approvals.hurry(approvals, sight.snapshot.holds, sight.standings, self.desks)
+        self._approvals.see(sight.snapshot.holds, sight.standings, self.listing.sources.values(), self.desks)
 
     # --- asking ---
 
@@ -364,7 +363,7 @@ class Reign:
         return [desk for desk in self.desks.values() if desk.phase is phase]
 
     def _question(self, sight: "_Sight") -> Question:
-        approvals = self._approvals.collect(sight.standings, self.listing.sources.values())
+        approvals = self._approvals.collect(sight.standings, self.listing.sources.values(), self.desks)
         states = {key: self._state(desk) for key, desk in self.desks.items()}
         return Question(sight.standings, states, sight.snapshot, self.around.clock(), approvals)
 

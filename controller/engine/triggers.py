@@ -115,36 +115,50 @@ class Removals:
 
 @dataclass(slots=True)
 class ApprovalDesk:
-    """The approvals on objects. An approved hold gets a wave at once: its cases are asked again before they go."""
+    """The approvals on objects. One that is seen gets a wave at once, and counts when that has asked again."""
 
-    _seen: set[str] = field(default_factory=set)
+    _waves: dict[str, Mapping[ResourceKey, int]] = field(default_factory=dict)
+    """For each hold that was found approved, the waves in which its people are asked about again."""
 
-    def collect(self, standings: Iterable[Standing], sources: Iterable[EntitlementSource]) -> Approvals:
-        """Read the annotations. Only the object whose limit tripped can approve."""
-        found: dict[Scope, str] = {}
-        for standing in standings:
-            if (hold := standing.resource.metadata.approved_hold) is not None:
-                found[Scope("MailDomain", standing.resource.key)] = hold
-        for item in sources:
-            if (hold := item.metadata.approved_hold) is not None:
-                found[Scope("EntitlementSource", item.key)] = hold
-        return Approvals(by_object=found)
-
-    def hurry(
+    def see(
         self,
-        approvals: Approvals,
         holds: Iterable[Hold],
         standings: Iterable[Standing],
+        sources: Iterable[EntitlementSource],
         desks: Mapping[ResourceKey, Desk],
     ) -> None:
-        """Ask for a wave for each newly approved hold."""
-        approved = [hold for hold in holds if approvals.cover(hold) and hold.id not in self._seen]
-        if not approved:
-            return
-        sources_of = {standing.resource.key: standing.sources for standing in standings}
-        for hold in approved:
-            self._seen.add(hold.id)
+        """Note the holds that are approved now.
+
+        Only the object whose limit tripped can approve, and only a hold that is recorded: an annotation that names
+        any other id approves nothing, now or later.
+        """
+        approved = _annotations(standings, sources)
+        found = [hold for hold in holds if approved.get(hold.scope) == hold.id]
+        sources_of = {standing.resource.key: standing.sources for standing in standings} if found else {}
+        waves = {}
+        for hold in found:
             keys = (hold.scope.key,) if hold.scope.kind == "EntitlementSource" else sources_of.get(hold.scope.key, ())
-            for key in keys:
-                if key in desks:
-                    desks[key].request(everybody=False)
+            asking = [desks[key] for key in keys if key in desks and not desks[key].spec.suspend]
+            before = self._waves.get(hold.id)
+            waves[hold.id] = before or {desk.key: desk.request(everybody=False) for desk in asking}
+        self._waves = waves
+
+    def collect(
+        self,
+        standings: Iterable[Standing],
+        sources: Iterable[EntitlementSource],
+        desks: Mapping[ResourceKey, Desk],
+    ) -> Approvals:
+        """The approvals that count: those of holds whose people have been asked about since."""
+        asked = {
+            hold
+            for hold, waves in self._waves.items()
+            if all(key not in desks or desks[key].asked_since(number) for key, number in waves.items())
+        }
+        return Approvals({scope: hold for scope, hold in _annotations(standings, sources).items() if hold in asked})
+
+
+def _annotations(standings: Iterable[Standing], sources: Iterable[EntitlementSource]) -> Mapping[Scope, str]:
+    objects = [(Scope("MailDomain", standing.resource.key), standing.resource.metadata) for standing in standings]
+    objects += [(Scope("EntitlementSource", item.key), item.metadata) for item in sources]
+    return {scope: metadata.approved_hold for scope, metadata in objects if metadata.approved_hold is not None}

@@ -25,6 +25,7 @@ from controller.maildb.connecting import Gate
 from controller.maildb.export import read_administrators
 from controller.maildb.failures import Locked
 from controller.maildb.fence import Writer
+from controller.maildb.holds import HeldAccesses, read_holds
 from controller.maildb.journal import JournalEntry, read_journal
 from controller.maildb.own import own_tables
 from controller.maildb.preflight import examine, is_migrated, require_version
@@ -33,7 +34,7 @@ from controller.maildb.reading import read_snapshot
 from controller.maildb.status import StatusFacts, read_status
 from controller.maildb.writing import Written, write_changes
 from controller.planning.changes import Changes
-from controller.planning.facts import Freeze, Hint, Snapshot, UserId
+from controller.planning.facts import Freeze, Hint, Scope, Snapshot, UserId
 from controller.resources.names import DomainName
 
 _POLL = 0.25
@@ -116,6 +117,12 @@ class MailDatabase:
             require_version(connection)
             found = read_status(connection, self.owner)
         return replace(found, freeze=self._frozen) if self._frozen else found
+
+    def holds_of(self, scope: Scope) -> tuple[HeldAccesses, ...]:
+        """What waits for the approval of one object. Raises `SchemaUnknown` or `MigrationNeeded`."""
+        with self._reading() as connection:
+            require_version(connection)
+            return read_holds(connection, self._known(connection), self.owner, scope)
 
     def journal(
         self, *, since: timedelta | None = None, domain: DomainName | None = None, limit: int | None = None

@@ -112,7 +112,7 @@ class Bench:
         A recorded hold keeps its id while it shrinks. When it would grow, a new id takes its place: an approval covers
         exactly what the person saw. The time since when something is held is carried on.
         """
-        kind, approved, waiting = _kind(limit), [], accesses
+        kind, approved, waiting = limit_kind(limit), [], accesses
         for hold in self.of(scope, kind):
             if self.approvals.cover(hold) and (covered := hold.accesses & accesses):
                 approved.append(replace(hold, approved=True, accesses=covered))
@@ -131,7 +131,9 @@ class Bench:
         if same is not None:
             return (replace(same, limit=limit, accesses=waiting),)
         since = min((hold.since for hold in before), default=self.now)
-        fresh = Hold(self._new_id(scope, _kind(limit), waiting), scope, limit, waiting, since, self.now + HOLD_LIFETIME)
+        fresh = Hold(
+            self._new_id(scope, limit_kind(limit), waiting), scope, limit, waiting, since, self.now + HOLD_LIFETIME
+        )
         return (replace(fresh, approved=self.approvals.cover(fresh)),)
 
     def _new_id(self, scope: Scope, kind: str, accesses: frozenset[Holding]) -> str:
@@ -146,10 +148,11 @@ class Bench:
 
 def kind_of(hold: Hold) -> str:
     """Which limit of its object tripped: a key of `LIMIT_REASONS`."""
-    return _kind(hold.limit)
+    return limit_kind(hold.limit)
 
 
-def _kind(limit: str) -> str:
+def limit_kind(limit: str) -> str:
+    """The same of a limit as people read it."""
     return limit.partition(" ")[0]
 
 

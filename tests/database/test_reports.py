@@ -1,17 +1,19 @@
 """What `status`, `journal` and `export` are told, and what the pulse notices."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes
-from controller.planning.facts import CaseState
+from controller.planning.facts import Access, AccessId, CaseState, Scope
 from controller.resources.names import DomainName
-from tests.support.database import MOMENT, MailWorld, case, hold, scene, write
+from tests.support.database import MOMENT, SOURCE, MailWorld, case, hold, scene, write
 
 X = DomainName("x.fr")
+SCOPE = Scope("EntitlementSource", SOURCE)
 
 
 def test_status_says_who_is_held_who_lost_access_and_who_holds_the_lease(
@@ -28,6 +30,33 @@ def test_status_says_who_is_held_who_lost_access_and_who_holds_the_lease(
     assert (facts.lease.epoch, facts.lease.holder) == (epoch, database.holder)
     assert facts.lease.expires_at is not None
     assert facts.now < facts.lease.expires_at <= facts.now + timedelta(seconds=15)
+
+
+def test_what_waits_on_an_object_is_told_with_people_and_evidence(database: MailDatabase, world: MailWorld) -> None:
+    set_up = scene(world)
+    write(database, set_up.changes)
+    tomorrow = datetime.now(UTC) + timedelta(hours=1)
+    arrival = Access(AccessId("none"), set_up.domain, set_up.newcomer, admin=True)
+    write(database, Changes(holds=(replace(hold(set_up.kept, arrival), expires_at=tomorrow),)))
+    (found,) = database.holds_of(SCOPE)
+    assert (found.id, found.limit, found.approved) == ("hold-1", "revocations 25% in 24h", False)
+    waiting = {item.user: item for item in found.waiting}
+    about = waiting[set_up.kept.user]
+    assert (about.domain, about.state, about.since) == ("x.fr", CaseState.HELD, MOMENT)
+    assert about.email == database.snapshot((), ()).users[set_up.kept.user].email
+    assert [item.verdict for item in about.evidence] == ["Entitled"]
+    assert waiting[set_up.newcomer].state is None, "a grant has no case"
+    assert database.holds_of(Scope("MailDomain", SOURCE)) == ()
+
+
+@pytest.mark.parametrize("over", [{"closed": True}, {"expires_at": MOMENT}])
+def test_a_hold_that_is_over_waits_for_nobody(
+    database: MailDatabase, world: MailWorld, over: dict[str, object]
+) -> None:
+    kept = scene(world).kept
+    standing = replace(hold(kept), expires_at=datetime.now(UTC) + timedelta(hours=1))
+    write(database, Changes(holds=(replace(standing, **over),)))  # type: ignore[arg-type]  # fields of a table
+    assert database.holds_of(SCOPE) == ()
 
 
 def test_status_of_a_quiet_database(database: MailDatabase) -> None:

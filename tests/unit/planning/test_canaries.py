@@ -48,7 +48,7 @@ WRONG: list[dict[str, Verdict]] = [
 ]
 
 
-@pytest.mark.parametrize("heard", WRONG, ids=repr)
+@pytest.mark.parametrize("heard", WRONG)
 def test_a_wrong_canary_freezes_the_revocations_and_grants_go_on(heard: dict[str, Verdict]) -> None:
     made = world()
     hear(made, RIGHT | heard)
