@@ -9,6 +9,7 @@ import typer
 from controller.cli.approve import approve
 from controller.cli.check import check
 from controller.cli.console import complain, tell
+from controller.cli.converge import converge, import_restrictions
 from controller.cli.exits import Exit, of_error
 from controller.cli.explain import explain
 from controller.cli.export import export
@@ -48,6 +49,8 @@ for command in (
     review,
     export,
     import_settings,
+    import_restrictions,
+    converge,
     status,
     journal,
     freeze,

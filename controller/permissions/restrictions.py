@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from controller.permissions.census import Census
 from controller.permissions.membership import Change, compare, opened, resolve_members
-from controller.permissions.realm import Realm, Restriction
+from controller.permissions.realm import Realm, Restriction, Usable
 from controller.permissions.reasons import AccessReason
 from controller.resources.names import ResourceKey
 
@@ -28,7 +28,12 @@ class RestrictionReport:
 
 
 def report_restrictions(realm: Realm, census: Census) -> RestrictionReport:
-    """Look at the restrictions that are applied in one domain."""
+    """Look at the restrictions that are applied in one domain. A subscription that is not known counts as active:
+
+    what has no effect then has none in any case.
+    """
+    usable = {name: Usable.YES if state is Usable.UNKNOWN else state for name, state in realm.services.items()}
+    realm = replace(realm, services=usable)
     now = opened(resolve_members(realm, census))
     alone = {
         restriction.key: compare(now, resolve_members(_without(realm, restriction), census)).gains

@@ -1,6 +1,6 @@
 """What is declared about who may open what? Everything beside the MailDomains, and what of it contradicts itself."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from controller.errors import Problem
@@ -12,7 +12,6 @@ from controller.resources.names import ResourceKey
 from controller.resources.restriction import ServiceGroupRestriction
 from controller.resources.role import MailDomainRole
 from controller.resources.rolebinding import MailDomainRoleBinding
-from controller.resources.serviceaccess import LegacyGroupRestrictions
 
 ServiceKind = (
     CatalogService | MailDomainRole | MailDomainRoleBinding | MailDomainGroup | MailDomainLink | ServiceGroupRestriction
@@ -48,28 +47,16 @@ class Charter:
 def contradictions(domains: Iterable[MailDomain], charter: Charter) -> Iterator[Problem]:
     """What two objects say against each other.
 
-    A role that impersonates needs the domain's word on what that means; a restriction needs the deprecated switch.
+    Where somebody holds a role that lets them act as others, the domain has to say what that means.
     """
     known = {domain.key: domain for domain in domains}
-    yield from _modes_missing(known, charter)
-    for restriction in charter.restrictions:
-        domain = known.get(restriction.domain_key)
-        access = domain.spec.service_access if domain else None
-        if domain and (access is None or access.legacy_group_restrictions is LegacyGroupRestrictions.DISABLED):
-            found = f"is about MailDomain {domain.key}, whose legacyGroupRestrictions is Disabled"
-            remedy = "delete it, and write a MailDomainRole instead"
-            yield Problem(f"ServiceGroupRestriction {restriction.key}", "spec.mailDomainRef", found, remedy)
-
-
-def _modes_missing(domains: Mapping[ResourceKey, MailDomain], charter: Charter) -> Iterator[Problem]:
-    """One problem a domain in which somebody holds a role that impersonates, without an impersonationMode."""
     impersonating = {role.key for role in charter.roles if role.impersonates}
     held: dict[ResourceKey, ResourceKey] = {}
     for binding in charter.bindings:
         if binding.role_key in impersonating:
             held.setdefault(binding.domain_key, binding.role_key)
     for key, role in held.items():
-        domain = domains.get(key)
+        domain = known.get(key)
         access = domain.spec.service_access if domain else None
         if access is not None and access.impersonation_mode is None:
             found = f"is missing, and MailDomainRole {role} lets its holders act as others"
