@@ -127,6 +127,7 @@ class Loop:
             return await self._failed(error, None)
         self._started = True
         self._failures = 0
+        self._metrics.failed(0)
         return TURN
 
     async def _failed(self, error: ControllerError, stalls: Reason | None) -> float:
@@ -135,6 +136,7 @@ class Loop:
             self._failing_since = self._clock()
         self._failures += 1
         self._metrics.passed("failed", 0.0)
+        self._metrics.failed(self._failures)
         log.warning("turn_failed", error=type(error).__name__, detail=str(error), failures=self._failures)
         if self._reign is not None:
             with suppress(ControllerError):

@@ -38,7 +38,7 @@ from controller.errors import ControllerError, NotAuthorized, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
 from controller.observability.metrics import Metrics
-from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId
+from controller.planning.facts import AnswerReason, CaseState, Snapshot, Subject, Unavailable, UserId
 from controller.planning.features import ALL_FEATURES, Features
 from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import Plan, Question, plan
@@ -260,6 +260,10 @@ class Reign:
             if source is not None and asking is None:
                 desk.forgive()
                 self._start_asking(desk, source)
+            if item.spec.suspend:
+                self.around.metrics.forget(item.key)
+            else:
+                self.around.metrics.expect(item.key, item.spec.interval.total_seconds())
             if item.key in closed:
                 desk.refuse(closed[item.key], now)
                 self._news = True
@@ -411,7 +415,7 @@ class Reign:
             now, utc = self.around.clock(), self.around.utc()
             started, finished = (utc - timedelta(seconds=now - at) for at in (desk.last.started, desk.last.finished))
             self._waves[desk.key] = Wave(started, finished, desk.last.tally)
-            self.around.metrics.wave_finished(desk.key, finished.timestamp())
+            self.around.metrics.wave_finished(desk.key, finished.timestamp(), partial=desk.last.tally.partial)
         log.info("wave_finished", source=str(desk.key), number=desk.number, refusal=desk.refusal)
 
     # --- telling ---
@@ -539,6 +543,7 @@ def _subject(known: Directory, desk: Desk, user: UserId) -> Subject | None:
 def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
     """Set the gauges after a pass."""
     oldest = min((case.opened_at for case in snapshot.cases), default=snapshot.taken_at)
+    suspected = [case.opened_at for case in snapshot.cases if case.state is CaseState.SUSPECTED]
     since = min((hold.since for hold in decided.holds), default=snapshot.taken_at)
     metrics.gauges(
         leading=True,
@@ -546,6 +551,8 @@ def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
         frozen=snapshot.freeze is not None,
         open_cases=len(snapshot.cases),
         oldest_case_seconds=(snapshot.taken_at - oldest).total_seconds(),
+        unconfirmed=len(suspected),
+        oldest_unconfirmed_seconds=(snapshot.taken_at - min(suspected, default=snapshot.taken_at)).total_seconds(),
         held=sum(len(domain.held) for domain in decided.domains),
         pending=sum(domain.difference.pending for domain in decided.domains),
         holds=len(decided.holds),

@@ -27,10 +27,18 @@ class Metrics:
         self.registry = registry
         self._clock = clock
         self._case_opened_at: float | None = None
+        self._suspected_at: float | None = None
         self._hold_opened_at: float | None = None
 
         self._last_wave = Gauge(
             "maildomain_last_wave_timestamp_seconds", "End of the last complete wave.", _SOURCE, registry=registry
+        )
+        self._interval = Gauge(
+            "maildomain_wave_interval_seconds", "How often a source is to have a wave.", _SOURCE, registry=registry
+        )
+        self._partial_since: dict[SourceName, float] = {}
+        self._partial = Gauge(
+            "maildomain_partial_age_seconds", "Since when each wave had Partial answers.", _SOURCE, registry=registry
         )
         self._answers = Counter("maildomain_answers", "Answers by type.", (*_SOURCE, "type"), registry=registry)
         self._source_requests = Counter(
@@ -39,12 +47,17 @@ class Metrics:
         self._open_cases = Gauge("maildomain_open_cases", "Revocations that are not carried out.", registry=registry)
         self._oldest_case = Gauge("maildomain_oldest_case_age_seconds", "Age of the oldest case.", registry=registry)
         self._oldest_case.set_function(lambda: self._age(self._case_opened_at))
+        self._oldest_unconfirmed = Gauge(
+            "maildomain_oldest_unconfirmed_age_seconds", "Age of the oldest suspicion.", registry=registry
+        )
+        self._oldest_unconfirmed.set_function(lambda: self._age(self._suspected_at))
         self._held = Gauge("maildomain_held_accesses", "Changes that wait for an approval.", registry=registry)
         self._holds = Gauge("maildomain_holds", "Holds that wait for an approval.", registry=registry)
         self._oldest_hold = Gauge("maildomain_oldest_hold_age_seconds", "Age of the oldest hold.", registry=registry)
         self._oldest_hold.set_function(lambda: self._age(self._hold_opened_at))
         self._pending = Gauge("maildomain_pending", "Names that have no row to point at yet.", registry=registry)
         self._passes = Counter("maildomain_passes", "Passes by outcome.", ("outcome",), registry=registry)
+        self._streak = Gauge("maildomain_failures_in_a_row", "Turns that failed since one did not.", registry=registry)
         self._pass_seconds = Histogram(
             "maildomain_pass_duration_seconds", "Duration of whole passes.", buckets=_SECONDS, registry=registry
         )
@@ -75,13 +88,28 @@ class Metrics:
         self._answers.labels(*source, verdict).inc()
         self._source_requests.labels(*source).inc(requests)
 
-    def wave_finished(self, source: SourceName, at_unix: float) -> None:
-        """A wave in which everybody was asked has ended."""
+    def expect(self, source: SourceName, interval: float) -> None:
+        """A source is to have a wave each `interval` seconds."""
+        self._interval.labels(*source).set(interval)
+
+    def wave_finished(self, source: SourceName, at_unix: float, *, partial: int = 0) -> None:
+        """A wave in which everybody was asked has ended, with so many Partial answers."""
         self._last_wave.labels(*source).set(at_unix)
+        if partial:
+            self._partial_since.setdefault(source, at_unix)
+        else:
+            self._partial_since.pop(source, None)
+        self._partial.labels(*source).set_function(lambda: self._age(self._partial_since.get(source)))
 
     def forget(self, source: SourceName) -> None:
-        """A source is gone: the age of its last wave alarms nobody any more."""
-        self._last_wave.remove(*source)
+        """A source is gone or suspended: the age of its last wave alarms nobody any more."""
+        self._partial_since.pop(source, None)
+        for gauge in (self._last_wave, self._interval, self._partial):
+            gauge.remove(*source)
+
+    def failed(self, in_a_row: int) -> None:
+        """So many turns have failed one after the other; 0 = the last one did not."""
+        self._streak.set(in_a_row)
 
     def passed(self, outcome: str, seconds: float) -> None:
         """A pass has ended; `seconds` is 0 when it did not get to its end."""
@@ -122,6 +150,8 @@ class Metrics:
         epoch: int = 0,
         open_cases: int = 0,
         oldest_case_seconds: float = 0.0,
+        unconfirmed: int = 0,
+        oldest_unconfirmed_seconds: float = 0.0,
         held: int = 0,
         pending: int = 0,
         holds: int = 0,
@@ -134,12 +164,15 @@ class Metrics:
         self._epoch.set(epoch)
         self._open_cases.set(open_cases)
         self._case_opened_at = now - oldest_case_seconds if open_cases else None
+        self._suspected_at = now - oldest_unconfirmed_seconds if unconfirmed else None
         self._held.set(held)
         self._pending.set(pending)
         self._holds.set(holds)
         self._hold_opened_at = now - oldest_hold_seconds if holds else None
         if not leading:
-            self._last_wave.clear()
+            self._partial_since.clear()
+            for gauge in (self._last_wave, self._interval, self._partial):
+                gauge.clear()
 
     def _age(self, since: float | None) -> float:
         return 0.0 if since is None else max(0.0, self._clock() - since)

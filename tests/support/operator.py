@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 NAMESPACE = "maildomain-system"
 NAME = "maildomain-controller"
 API_NAME = "maildomain-provisioning"
+READS_SECRETS = "maildomain-controller-secrets"
 OWNER = "test"
 START = 60.0
 STOP = 30.0
@@ -43,11 +44,11 @@ def install_api(control_plane: ControlPlane) -> Path:
 def let_read_secrets(control_plane: ControlPlane, namespace: str) -> None:
     """What each further namespace of MDC_SOURCE_NAMESPACES needs: the Role and RoleBinding of manifests/."""
     kubectl = control_plane.kubectl
-    role = kubectl.get("role", NAME, namespace=NAMESPACE).raw["rules"]
-    role_object = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": NAME}}
-    kubectl.apply(json.dumps(role_object | {"rules": role}), namespace=namespace)
+    rules = kubectl.get("role", READS_SECRETS, namespace=NAMESPACE).raw["rules"]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": READS_SECRETS}}
+    kubectl.apply(json.dumps(role | {"rules": rules}), namespace=namespace)
     account = f"--serviceaccount={NAMESPACE}:{NAME}"
-    kubectl.run("create", "rolebinding", NAME, f"--role={NAME}", account, "-n", namespace)
+    kubectl.run("create", "rolebinding", READS_SECRETS, f"--role={READS_SECRETS}", account, "-n", namespace)
 
 
 class OperatorProcess:

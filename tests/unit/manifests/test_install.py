@@ -35,8 +35,8 @@ def containers(install: list[Manifest]) -> list[Manifest]:
 
 def test_one_command_installs_everything(install: list[Manifest]) -> None:
     assert sorted(manifest["kind"] for manifest in install) == [
-        "ClusterRole",
-        "ClusterRoleBinding",
+        *["ClusterRole"] * 2,
+        *["ClusterRoleBinding"] * 2,
         *["CustomResourceDefinition"] * len(KINDS),
         "Deployment",
         "Namespace",
@@ -62,7 +62,9 @@ def test_the_crds_are_those_of_the_folder(install: list[Manifest]) -> None:
 def test_the_operator_may_see_what_is_declared_and_say_what_came_of_it_and_no_more(install: list[Manifest]) -> None:
     allowed = {
         (group, resource, verb)
-        for rule in the("ClusterRole", install)["rules"]
+        for role in install
+        if role["kind"] == "ClusterRole"
+        for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -78,15 +80,17 @@ def test_secrets_are_read_by_name_in_the_own_namespace_only(install: list[Manife
     assert the("Role", install)["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
 
 
-@pytest.mark.parametrize(("binding", "role"), [("ClusterRoleBinding", "ClusterRole"), ("RoleBinding", "Role")])
-def test_rights_are_bound_to_the_one_service_account(install: list[Manifest], binding: str, role: str) -> None:
+@pytest.mark.parametrize("scope", ["Cluster", ""])
+def test_rights_are_bound_to_the_one_service_account(install: list[Manifest], scope: str) -> None:
     account = the("ServiceAccount", install)["metadata"]
+    roles = [item["metadata"]["name"] for item in install if item["kind"] == f"{scope}Role"]
+    bindings = [item for item in install if item["kind"] == f"{scope}RoleBinding"]
 
-    assert the(binding, install)["roleRef"]["kind"] == role
-    assert the(binding, install)["roleRef"]["name"] == the(role, install)["metadata"]["name"]
-    assert the(binding, install)["subjects"] == [
-        {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+    assert [(item["roleRef"]["kind"], item["roleRef"]["name"]) for item in bindings] == [
+        (f"{scope}Role", name) for name in roles
     ]
+    subject = {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+    assert all(item["subjects"] == [subject] for item in bindings)
     assert pod(install)["spec"]["serviceAccountName"] == account["name"]
 
 

@@ -1,0 +1,68 @@
+"""What do the overlays change of the base, and nothing else?"""
+
+import copy
+from typing import Any
+
+import pytest
+
+from controller.settings import Settings
+from tests.support.manifests import Manifest, rendered
+
+Key = tuple[str, str]
+
+
+def by_key(folder: str) -> dict[Key, Manifest]:
+    return {(item["kind"], item["metadata"]["name"]): item for item in rendered(folder)}
+
+
+@pytest.fixture(scope="module")
+def base() -> dict[Key, Manifest]:
+    return by_key("manifests")
+
+
+def env(install: dict[Key, Manifest]) -> list[list[dict[str, Any]]]:
+    """The environment of each container."""
+    spec = install["Deployment", "maildomain-controller"]["spec"]["template"]["spec"]
+    return [container["env"] for container in (*spec["initContainers"], *spec["containers"])]
+
+
+def test_namespaced_takes_no_right_over_the_cluster_but_to_read_the_catalogue(base: dict[Key, Manifest]) -> None:
+    found = by_key("manifests/overlays/namespaced")
+    expected = copy.deepcopy(base)
+    role = expected.pop(("ClusterRole", "maildomain-controller"))
+    binding = expected.pop(("ClusterRoleBinding", "maildomain-controller"))
+    for item in (role, binding):
+        item["kind"] = item["kind"].removeprefix("Cluster")
+        item["metadata"]["namespace"] = "maildomain-system"
+        expected[item["kind"], item["metadata"]["name"]] = item
+    binding["roleRef"]["kind"] = "Role"
+    for variables in env(expected):
+        variables.append({"name": "MDC_NAMESPACES", "value": "maildomain-system"})
+
+    assert found == expected
+    assert "MDC_NAMESPACES" in {f"MDC_{name.upper()}" for name in Settings.model_fields}
+    assert {name for kind, name in found if kind == "ClusterRole"} == {"maildomain-controller-catalog"}
+
+
+def test_an_external_database_is_verified_and_reached_on_its_own_port(base: dict[Key, Manifest]) -> None:
+    found = by_key("manifests/overlays/external-database")
+    expected = copy.deepcopy(base)
+    [volume] = [
+        item
+        for item in expected["Deployment", "maildomain-controller"]["spec"]["template"]["spec"]["volumes"]
+        if item["name"] == "database"
+    ]
+    volume["secret"]["items"].append({"key": "ca.crt", "path": "ca.crt"})
+    for variables in env(expected):
+        variables.append({"name": "PGSSLMODE", "value": "verify-full"})
+        variables.append({"name": "PGSSLROOTCERT", "value": "/etc/maildomain-controller/database/ca.crt"})
+    ports = [
+        port
+        for rule in expected["NetworkPolicy", "maildomain-controller"]["spec"]["egress"]
+        for port in rule["ports"]
+        if port["port"] == 5432
+    ]
+    assert len(ports) == 1
+    ports[0]["port"] = 6432
+
+    assert found == expected
