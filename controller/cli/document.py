@@ -67,7 +67,8 @@ class Domain(Part):
     adoptions: int = Field(description="rows that stand already and become ours")
     pending: int = Field(description="names of an answer or a declaration that have no row to point at yet")
     ambiguous: int = Field(description="e-mails that match more than one active user")
-    denied: Annotated[int, Field(description="rows of deniedAdmins, removed or not")] = 0
+    denied: Annotated[int | SkipJsonSchema[None], Optional] = None
+    """Rows of `deniedAdmins`, removed or not; left out where there are none."""
 
     def condition(self, kind: str) -> ShownCondition:
         """The condition of one type."""

@@ -105,7 +105,7 @@ class _Writer:
             adoptions=len(item.adoptions),
             pending=item.difference.pending,
             ambiguous=item.difference.ambiguous,
-            denied=len(item.difference.denied),
+            denied=len(item.difference.denied) or None,
         )
 
     def _changes(self, changes: Iterable[tuple[UserId, str]]) -> tuple[Change, ...]:

@@ -20,7 +20,7 @@ _NUMBERS: Mapping[str, Callable[[Domain], int]] = {
     "LEFT": lambda domain: domain.suppressed.grants + domain.suppressed.revocations,
     "PENDING": lambda domain: domain.pending,
     "AMBIGUOUS": lambda domain: domain.ambiguous,
-    "DENIED": lambda domain: domain.denied,
+    "DENIED": lambda domain: domain.denied or 0,
 }
 _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
