@@ -177,7 +177,7 @@ async def test_a_status_that_the_schema_refuses_is_not_written(
     declare(kubectl, namespace, maildomain())
     key = ResourceKey(namespace, "commune")
     assert not await cluster.patch_status(Kind.DOMAIN, key, {"observedGeneration": "one"}, {})
-    assert kubectl.get("maildomains", "commune", namespace=namespace).status == {}
+    assert kubectl.get("maildomains", "commune", namespace=namespace).status == {"observedGeneration": -1}
 
 
 # --- Secrets and Events ---

@@ -16,6 +16,8 @@ from tests.support.refusals import RULES, SHAPES, UNKNOWN, Refused
 
 CRDS = tuple(f"crd/{crd(kind).raw['metadata']['name']}" for kind in KINDS)
 NOW = "2026-01-01T00:00:00Z"
+UNSEEN = {"observedGeneration": -1}
+"""What the API server fills in for an object that the controller has not seen yet."""
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +161,7 @@ def test_a_status_is_kept_whole_and_only_written_by_its_own_door(kubectl: Kubect
     obj, status = WHOLE[kind], status_of(kind)
     kubectl.apply(yaml.safe_dump(obj | {"status": status}), namespace=namespace)
     name = obj["metadata"]["name"]
-    assert kubectl.get(kind, name, namespace=namespace).status == {}
+    assert kubectl.get(kind, name, namespace=namespace).status == UNSEEN
 
     patch_status(kubectl, namespace, kind, name, status)
     patch_status(kubectl, namespace, kind, name, {"surprise": 1})
@@ -174,7 +176,7 @@ def test_a_status_is_kept_whole_and_only_written_by_its_own_door(kubectl: Kubect
         (
             "MailDomain",
             "NAME DOMAIN MODE READY REASON ADMINS DESIRED HELD AGE",
-            "commune commune.example Enforce False RevocationsHeld 12 11 19",
+            "commune commune.example Enforce False RevocationsHeld 12 11 20",
         ),
         (
             "EntitlementSource",
