@@ -51,7 +51,7 @@ def test_incident_11_no_finalizer_can_get_stuck() -> None:
     """Deletion hung for ever when the back end was gone first: nothing of ours may write an object's metadata."""
     rules = [
         rule
-        for document in yaml.safe_load_all((ROOT / "manifests" / "rbac.yaml").read_text())
+        for document in yaml.safe_load_all((ROOT / "manifests" / "base" / "rbac.yaml").read_text())
         for rule in document.get("rules", ())
         if rule["apiGroups"] == ["maildomain.dev"]
     ]

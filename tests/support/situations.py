@@ -218,7 +218,7 @@ DOMAINS = (
     ),
     Situation(
         "held",
-        "something is held",
+        "something is held, or suspected while a canary is wrong",
         _domain(_held),
         ("False", "RevocationsHeld"),
         also={"Drifted": ("True", "RevocationsHeld"), "RevocationsHeld": ("True", "RevocationLimit")},
@@ -385,7 +385,7 @@ SOURCES = (
     _unreachable("pivot-closed", _closed, "PivotClosed", "it answers, and no SIRET opens the answers"),
     Situation(
         "held",
-        "its limit holds something",
+        "its limit holds something, or a canary is wrong",
         _source(_source_held),
         ("False", "RevocationsHeld"),
         also={"RevocationsHeld": ("True", "RevocationLimit")},
