@@ -112,14 +112,6 @@ def _read_environment(model: type[SettingsT]) -> SettingsT:
         raise InvalidInput(*problems) from None
 
 
-def public_config(settings: Settings) -> dict[str, bool]:
-    """What `GET /api/v1.0/config/` tells everybody: the flags under the mail application's own names (A-83)."""
-    return {
-        "FEATURE_MAILDOMAIN_CREATE": settings.feature_maildomain_create,
-        "FEATURE_MAILDOMAIN_MANAGE_ACCESSES": settings.feature_maildomain_manage_accesses,
-    }
-
-
 def database_url(settings: Settings, given: str | None = None) -> Callable[[], str]:
     """How the database URL is read at each connect: what is `given`, else the variable, else the file of the other.
 

@@ -1,7 +1,8 @@
 """Why may somebody open a service, or not? Every reason, with one fixed text each (C2)."""
 
 from enum import StrEnum
-from typing import Self
+
+from controller.resources.conditions import Explained
 
 
 class Gate(StrEnum):
@@ -11,17 +12,8 @@ class Gate(StrEnum):
     FORBIDDEN = "Forbidden"
 
 
-class AccessReason(StrEnum):
+class AccessReason(Explained):
     """Every reason of a decision or of the gate. `text` is the fixed message."""
-
-    text: str
-
-    def __new__(cls, value: str, text: str) -> Self:
-        """Keep the fixed text beside the value."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.text = text
-        return member
 
     # allowed
     SUPERUSER = "Superuser", "Superusers of the mail application may open every service."

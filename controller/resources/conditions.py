@@ -21,8 +21,8 @@ class ConditionType(StrEnum):
     REACHABLE = "Reachable"
 
 
-class Reason(StrEnum):
-    """Every reason of a condition or an event. `text` is the fixed message: no counts, no times, no names."""
+class Explained(StrEnum):
+    """Words that each have one fixed text."""
 
     text: str
 
@@ -32,6 +32,10 @@ class Reason(StrEnum):
         member._value_ = value
         member.text = text
         return member
+
+
+class Reason(Explained):
+    """Every reason of a condition or an event. `text` is the fixed message: no counts, no times, no names."""
 
     # Ready of a MailDomain
     IN_SYNC = "InSync", "The administrators are what the sources say."
