@@ -1,4 +1,4 @@
-"""What is answered at which address? The endpoints, their description, and how this process is."""
+"""What is answered at which address? The addresses, their description, and how this process is."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from controller.observability.metrics import CONTENT_TYPE, Metrics
-from controller.provisioning.endpoint import Endpoint
+from controller.provisioning.endpoint import Address
 from controller.provisioning.openapi import describe
 
 
-def application(endpoints: Sequence[Endpoint], metrics: Metrics) -> Starlette:
-    """The ASGI application. Beside the endpoints it answers probes, scrapers, and whoever wants its description."""
-    description = describe(endpoints)
+def application(addresses: Sequence[Address], metrics: Metrics) -> Starlette:
+    """The ASGI application. Beside the addresses it answers probes, scrapers, and whoever wants its description."""
+    description = describe(addresses)
 
     async def schema(_: Request) -> Response:
         return JSONResponse(description)
@@ -26,7 +26,7 @@ def application(endpoints: Sequence[Endpoint], metrics: Metrics) -> Starlette:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     routes = [
-        *(route for endpoint in endpoints for route in endpoint.routes(metrics)),
+        *(route for address in addresses for route in address.routes(metrics)),
         Route("/api/v1.0/schema", schema),
         Route("/api/v1.0/schema/", schema),
         Route("/healthz", healthy),

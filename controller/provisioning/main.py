@@ -17,7 +17,9 @@ from controller.observability.metrics import Metrics
 from controller.provisioning.application import application
 from controller.provisioning.authentication import Bearer, Channel, EitherContract, KeyRing
 from controller.provisioning.clustered import ClusterStore
+from controller.provisioning.config import config
 from controller.provisioning.declaring import Declaring
+from controller.provisioning.endpoint import Address
 from controller.provisioning.folder import FolderStore
 from controller.provisioning.hooks import hooks
 from controller.provisioning.maildomains import maildomains
@@ -64,12 +66,13 @@ async def operate(settings: Settings, api: ApiSettings, folder: Path | None) -> 
         async with _declaring(settings, template, folder, metrics) as declaring:
             gate = EitherContract(Bearer(KeyRing(api.provisioning_keys)), Channel(KeyRing(api.provisioning_channels)))
             rates = Rates(float(api.provisioning_rate), max(PAUSE * api.provisioning_rate, 1000.0 + 1))
-            endpoints = [
+            addresses: list[Address] = [
                 maildomains(gate, rates, declaring, metrics),
                 hooks(Bearer(KeyRing(api.hooks_keys)), Rates(HOOKS_PER_SECOND, HOOKS_AT_ONCE), book, metrics),
+                config(settings),
             ]
             log.info("serving", port=listener.getsockname()[1])
-            await serve(application(endpoints, metrics), listener, stop)
+            await serve(application(addresses, metrics), listener, stop)
     log.info("stopped")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from controller.provisioning.endpoint import Endpoint
+from controller.provisioning.endpoint import Address
 
 KEY: Mapping[str, Any] = {"Key": []}
 """`Authorization: Bearer`."""
@@ -27,7 +27,7 @@ _COMMON = {
 }
 
 
-def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def describe(addresses: Sequence[Address]) -> dict[str, Any]:
     """The document."""
     return {
         "openapi": "3.1.0",
@@ -36,7 +36,7 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "version": version("maildomain-controller"),
             "description": "Declares mail domains, and takes hints that something has changed.",
         },
-        "paths": {endpoint.path: {"post": _operation(endpoint)} for endpoint in endpoints},
+        "paths": {address.path: {address.verb: _operation(address)} for address in addresses},
         "components": {
             "securitySchemes": {
                 "Key": {"type": "http", "scheme": "bearer"},
@@ -52,6 +52,7 @@ def answer(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": dict(schema)}}}
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
-    refusals = {status: answer(text, {"type": "object"}) for status, text in _COMMON.items()}
-    return {**endpoint.operation, "responses": {**endpoint.operation["responses"], **refusals}}
+def _operation(address: Address) -> dict[str, Any]:
+    common = _COMMON if address.verb == "post" else {}
+    refusals = {status: answer(text, {"type": "object"}) for status, text in common.items()}
+    return {**address.operation, "responses": {**address.operation["responses"], **refusals}}

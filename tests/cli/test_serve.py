@@ -24,7 +24,8 @@ def folder(tmp_path: Path) -> Path:
 def test_names_become_files_and_a_signal_ends_it_with_0(tmp_path: Path, folder: Path) -> None:
     keys = str(write_keys(tmp_path / "keys", a=KEY))
     settings = {"MDC_PROVISIONING_TEMPLATE": str(TEMPLATE), "MDC_PROVISIONING_KEYS": keys, "MDC_HOOKS_KEYS": keys}
-    with ApiProcess(tmp_path, tmp_path / "no.kubeconfig", NOWHERE, "--folder", str(folder), **settings) as api:
+    flags = {"FEATURE_MAILDOMAIN_CREATE": "false", "FEATURE_MAILDOMAIN_MANAGE_ACCESSES": "true"}
+    with ApiProcess(tmp_path, tmp_path / "no.kubeconfig", NOWHERE, "--folder", str(folder), **settings, **flags) as api:
         api.wait_for("/readyz", "ok")
         domains = httpx.post(
             f"{api.address}/api/v1.0/provisioning/maildomains/", json={"domains": "x.fr"}, headers=BEARER, timeout=30
@@ -32,8 +33,10 @@ def test_names_become_files_and_a_signal_ends_it_with_0(tmp_path: Path, folder: 
         hints = httpx.post(
             f"{api.address}/api/v1.0/hooks/deploycenter/", json={"domains": "x.fr"}, headers=BEARER, timeout=30
         )
+        shown = httpx.get(f"{api.address}/api/v1.0/config/", timeout=30)
         assert api.terminate() == 0
 
+    assert shown.json() == {name: value == "true" for name, value in flags.items()}
     assert domains.json()["created"] == ["x.fr"]
     assert hints.status_code == 503, "there is no database, which is nobody else's trouble"
     assert (folder / "x.fr.yaml").is_file()
@@ -47,6 +50,7 @@ def test_names_become_files_and_a_signal_ends_it_with_0(tmp_path: Path, folder: 
         ({"MDC_PROVISIONING_CHANNELS": "keys"}, (), "MDC_PROVISIONING_TEMPLATE"),
         ({"MDC_HOOKS_KEYS": "keys"}, (), "MDC_OWNER"),
         ({"MDC_API_PORT": "http"}, (), "MDC_API_PORT"),
+        ({"FEATURE_MAILDOMAIN_CREATE": "maybe"}, (), "FEATURE_MAILDOMAIN_CREATE"),
         ({"MDC_PROVISIONING_RATE": "0"}, (), "MDC_PROVISIONING_RATE"),
         ({}, ("--folder", "/nonexistent"), "--folder"),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from controller.observability.metrics import Metrics
 from controller.planning.facts import Hint
+from controller.provisioning import config as showing
 from controller.provisioning import hooks as hooking
 from controller.provisioning import maildomains as declaring_of
 from controller.provisioning.application import application
@@ -126,5 +127,5 @@ def test_each_text_of_a_name_stands_there_with_a_remedy() -> None:
 def test_the_addresses_are_those_that_are_served() -> None:
     text = PAGE.path.read_text(encoding="utf-8")
 
-    for path in (declaring_of.PATH, hooking.PATH, "/api/v1.0/schema"):
+    for path in (declaring_of.PATH, hooking.PATH, showing.PATH, "/api/v1.0/schema"):
         assert path in text
