@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from controller.errors import DatabaseUnavailable, InvalidInput, Problem
+from controller.errors import DatabaseUnavailable, InvalidInput, Problem, SecretMissing
 
 
 def _comma_list(value: object) -> object:
@@ -53,6 +53,15 @@ class Settings(BaseSettings):
         default=True, validation_alias="FEATURE_MAILDOMAIN_MANAGE_ACCESSES"
     )
     """Whether people may say who administers a domain; the synchronisation goes on in any case (A-81)."""
+
+    messages_url: str | None = Field(default=None, pattern=r"^https?://[^\x00-\x20/?#@]+(/[^\x00-\x20?#]*)?$")
+    """Address of the mail application's provisioning endpoint, used as it is; without it no domain is created."""
+
+    messages_key_file: Path | None = None
+    """A file that holds its key; read again for each request, so that keys rotate without a restart."""
+
+    messages_channel: str | None = Field(default=None, pattern=r"^[!-~]{1,128}$")
+    """The channel that the key belongs to, where the mail application has channels."""
 
     log_format: Literal["json", "text"] = "text"
     """`json` for a log collector, `text` for people."""
@@ -127,6 +136,30 @@ def database_url(settings: Settings, given: str | None = None) -> Callable[[], s
     if not file.is_file():
         raise InvalidInput(Problem("environment", "MDC_DATABASE_URL_FILE", "names no file", "name a file with the URL"))
     return lambda: _read(file)
+
+
+def messages_key(settings: Settings) -> Callable[[], str]:
+    """How the key of the provisioning endpoint is read for each request.
+
+    Raises `InvalidInput` when no file is named, and what it returns `SecretMissing` while the file holds no usable key.
+    """
+    file = settings.messages_key_file
+    if file is None:
+        remedy = "name a file that holds the key"
+        raise InvalidInput(
+            Problem("environment", "MDC_MESSAGES_KEY_FILE", "is not set beside MDC_MESSAGES_URL", remedy)
+        )
+    return lambda: _key(file)
+
+
+def _key(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if not (text and text.isprintable()):
+        raise SecretMissing("the file that MDC_MESSAGES_KEY_FILE names holds no usable key: write one line of ASCII")
+    return text
 
 
 def _read(file: Path) -> str:

@@ -70,6 +70,11 @@ class Domain(Part):
     denied: Annotated[int | SkipJsonSchema[None], Optional] = None
     """Rows of `deniedAdmins`, removed or not; left out where there are none."""
 
+    provisioning: Annotated[
+        Literal["create", "update"] | SkipJsonSchema[None],
+        Field(default=None, json_schema_extra=_without_default, description="what the mail application is asked to do"),
+    ] = None
+
     def condition(self, kind: str) -> ShownCondition:
         """The condition of one type."""
         return next(condition for condition in self.conditions if condition.type == kind)

@@ -9,6 +9,7 @@ from controller.resources.conditions import Reason
 
 if TYPE_CHECKING:
     from controller.engine.once import Outcome
+    from controller.planning.plan import DomainPlan
 
 
 class Exit(IntEnum):
@@ -49,10 +50,10 @@ def of_plan(outcome: "Outcome") -> Exit:
     """The code of `plan`: what it would do, what it would hold, and whom it could not ask."""
     domains = outcome.plan.domains
     findings = {
-        Exit.GRANTS: any(domain.grants for domain in domains),
+        Exit.GRANTS: any(domain.grants or _founds(domain) for domain in domains),
         Exit.REVOCATIONS: any(domain.revocations for domain in domains),
         Exit.HELD: any(domain.waits for domain in domains),
-        Exit.UNAVAILABLE: sources_failed(outcome),
+        Exit.UNAVAILABLE: sources_failed(outcome) or bool(outcome.troubles),
     }
     return most_serious({code for code, found in findings.items() if found})
 
@@ -61,6 +62,14 @@ def of_result(outcome: "Outcome") -> Exit:
     """The code of `apply`: what it carried out is no finding any more."""
     code = of_plan(outcome)
     return Exit.DONE if code in (Exit.GRANTS, Exit.REVOCATIONS) else code
+
+
+def _founds(domain: "DomainPlan") -> bool:
+    """Whether the mail application would be asked to create or change the domain, which takes nothing from anybody."""
+    from controller.planning.founding import founding  # noqa: PLC0415  # as the outcome itself
+
+    found = founding(domain)
+    return found is not None and found.due is not None
 
 
 def sources_failed(outcome: "Outcome") -> bool:

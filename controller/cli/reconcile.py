@@ -37,6 +37,7 @@ from controller.settings import read_settings
 
 if TYPE_CHECKING:
     from controller.engine.once import Outcome
+    from controller.maildb.database import MailDatabase
 
 
 def plan(
@@ -100,15 +101,23 @@ def reconcile(
 ) -> "Outcome":
     """Read the files, run one pass, and say on stderr what people should know about it."""
     declared = read_declarations(command.files)
-    from controller.engine.once import Options, apply_once, plan_once  # noqa: PLC0415  # slow, and bad files are quick
+    from controller.engine.once import Options, Progress, apply_once, plan_once  # noqa: PLC0415  # slow, and bad files are quick
+    from controller.messages.opening import opened, read_endpoint  # noqa: PLC0415  # as below
 
     settings = read_settings()
     features = Features(settings.feature_maildomain_create, settings.feature_maildomain_manage_accesses)
     options = Options(frozenset(approve), as_if, confirm_after, holders_only, features, only)
     secrets = FileSecrets(declared.secrets, Path(command.secrets_dir) if command.secrets_dir is not None else None)
-    run = apply_once if write else plan_once
+    endpoint = read_endpoint(settings)
+
+    async def run(database: "MailDatabase", progress: Progress | None) -> "Outcome":
+        if not write:
+            return await plan_once(database, declared, options, secrets=secrets, progress=progress)
+        async with opened(endpoint) as founder:
+            return await apply_once(database, declared, options, secrets=secrets, progress=progress, founder=founder)
+
     with open_database(database_url) as database, sweeping() as progress:
-        outcome = asyncio.run(run(database, declared, options, secrets=secrets, progress=progress))
+        outcome = asyncio.run(run(database, progress))
     for message in secrets.missing:
         warn(message)
     _warn(outcome, approve)
@@ -125,6 +134,8 @@ def _warn(outcome: "Outcome", approve: Collection[str]) -> None:
         refusal = domain.standing.refusal
         if refusal is not None:
             warn(f"MailDomain {domain.standing.resource.key}: {refusal.value}: {refusal.text}")
+    for key, reason in sorted(outcome.troubles.items()):
+        warn(f"MailDomain {key}: {reason.value}: {reason.text}")
     known = {hold.id for hold in (*outcome.question.snapshot.holds, *outcome.plan.holds, *outcome.plan.changes.holds)}
     for unknown in sorted(set(approve) - known):
         warn(f"--approve {unknown}: no such hold now; it may have expired, been used, or have changed")

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from controller.cli.document import (
     Applied,
@@ -22,6 +22,7 @@ from controller.cli.document import (
 )
 from controller.planning.conditions import domain_conditions
 from controller.planning.facts import Freeze, Hold, UserId
+from controller.planning.founding import founding
 from controller.planning.plan import DomainPlan, Plan
 
 if TYPE_CHECKING:
@@ -81,11 +82,14 @@ class _Writer:
     def __init__(self, outcome: "Outcome", *, show_pii: bool) -> None:
         self._users = outcome.question.snapshot.users if show_pii else {}
         self._health = {source.key: source.health for source in outcome.sources}
+        self._troubles = outcome.troubles
         self._carried_out = outcome.applied is not None
 
     def domain(self, item: DomainPlan) -> Domain:
         resource = item.standing.resource
-        conditions = domain_conditions(item, self._health, carried_out=self._carried_out)
+        conditions = domain_conditions(
+            item, self._health, carried_out=self._carried_out, trouble=self._troubles.get(resource.key)
+        )
         return Domain(
             namespace=resource.key.namespace,
             name=resource.key.name,
@@ -106,6 +110,7 @@ class _Writer:
             pending=item.difference.pending,
             ambiguous=item.difference.ambiguous,
             denied=len(item.difference.denied) or None,
+            provisioning=_provisioning(item),
         )
 
     def _changes(self, changes: Iterable[tuple[UserId, str]]) -> tuple[Change, ...]:
@@ -114,6 +119,14 @@ class _Writer:
     def _email(self, user: UserId) -> str | None:
         row = self._users.get(user)
         return row.email.reveal() if row is not None and row.email is not None else None
+
+
+def _provisioning(item: DomainPlan) -> Literal["create", "update"] | None:
+    """What the mail application is asked to do about a domain before anything else."""
+    found = founding(item)
+    if found is None or found.due is None:
+        return None
+    return "create" if found.due.creates else "update"
 
 
 def _counts(domains: Sequence[Domain]) -> Counts:

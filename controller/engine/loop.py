@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from controller.engine.foundry import Founder
 from controller.engine.news import News
 from controller.engine.reign import Reign, Surroundings
 from controller.engine.roster import Roster
@@ -58,6 +59,7 @@ class Loop:
         source_namespaces: Collection[str],
         metrics: Metrics,
         features: Features = ALL_FEATURES,
+        founder: Founder | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -66,7 +68,7 @@ class Loop:
         self._wake = asyncio.Event()
         self._news = News()
         self._around = Surroundings(
-            database, world, source_namespaces, metrics, clock, _utc, self._wake.set, self._news, features
+            database, world, source_namespaces, metrics, clock, _utc, self._wake.set, self._news, features, founder
         )
         self._lanes = Lanes()
         # What is known of the services outlives a lease.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from controller.engine.answers import AnswerBook
+from controller.engine.foundry import Founder, carry_out, due
 from controller.engine.roster import Roster, Secrets
 from controller.engine.subjects import Directory, directory, is_canary
 from controller.entitlements.source import Reply, Source
@@ -22,6 +23,7 @@ from controller.planning.identity import identify
 from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState, tally
 from controller.planning.standing import ClaimRules, Standing, resolve
+from controller.resources.conditions import Reason
 from controller.resources.documents import Declarations
 from controller.resources.maildomain import Mode
 from controller.resources.names import Email, ResourceKey
@@ -75,6 +77,8 @@ class Outcome:
     sources: tuple[SourceReport, ...]
     applied: Applied | None
     """None when nothing was to be written, as in `plan`."""
+    troubles: Mapping[ResourceKey, Reason] = field(default_factory=dict)
+    """Why domains could not be created or changed."""
 
 
 async def plan_once(
@@ -104,15 +108,19 @@ async def apply_once(
     *,
     secrets: Secrets,
     progress: Progress | None = None,
+    founder: Founder | None = None,
 ) -> Outcome:
     """Ask everybody once and suspects once more, decide on a fresh snapshot, and write in one transaction.
 
-    It is its own complete wave. Raises `DatabaseUnavailable`, `SchemaUnknown`, `MigrationNeeded`, `LeaseHeld`, and
-    `PlanOutdated` when the database kept moving.
+    It is its own complete wave. Domains that are missing are created before, so that their grants are in it. Raises
+    `DatabaseUnavailable`, `SchemaUnknown`, `MigrationNeeded`, `LeaseHeld`, and `PlanOutdated` when the database kept
+    moving.
     """
     run = _Run(database, declared, options, secrets, progress, Roster(features=options.features))
     try:
-        await run.confirm(plan(run.question(await run.gather(), confirm_after=options.confirm_after)))
+        first = plan(run.question(await run.gather(), confirm_after=options.confirm_after))
+        await run.found(founder, first)
+        await run.confirm(first)
         for attempt in range(ATTEMPTS):
             try:
                 return await run.write()
@@ -140,6 +148,7 @@ class _Run:
     refusals: dict[ResourceKey, AnswerReason] = field(default_factory=dict)
     open: Mapping[ResourceKey, Source] = field(default_factory=dict)
     directory: Directory | None = None
+    troubles: Mapping[ResourceKey, Reason] = field(default_factory=dict)
 
     @property
     def sources(self) -> Mapping[ResourceKey, EntitlementSource]:
@@ -211,6 +220,11 @@ class _Run:
 
         await sweep(source, subjects, receive)
 
+    async def found(self, founder: Founder | None, first: Plan) -> None:
+        """Have domains created and changed."""
+        outcomes = await carry_out(founder, due(first.domains), _always)
+        self.troubles = {key: reason for key, reason in outcomes.items() if reason is not None}
+
     async def confirm(self, first: Plan) -> None:
         """Ask the suspects once more, after the longest confirmation time of their sources."""
         if not first.ask_again:
@@ -275,4 +289,9 @@ class _Run:
             )
             for key, state in sorted(question.sources.items())
         )
-        return Outcome(decided, question, reports, applied)
+        return Outcome(decided, question, reports, applied, self.troubles)
+
+
+async def _always() -> bool:
+    """A run on files is nobody's replica: asking for the same twice changes nothing."""
+    return True

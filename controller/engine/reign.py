@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from controller.engine.desk import Desk, Phase
+from controller.engine.foundry import Founder, Foundry
 from controller.engine.hints import whom_to_ask
 from controller.engine.listing import Absences, Listing, read_listing
 from controller.engine.news import DEAF_AFTER, News
@@ -81,6 +82,8 @@ class Surroundings:
     """What the watch has told."""
     features: Features = ALL_FEATURES
     """What may be managed by hand."""
+    founder: Founder | None = None
+    """Who creates domains; None where that is not set up."""
 
 
 @dataclass(slots=True)
@@ -117,10 +120,19 @@ class Reign:
     _outdated: bool = False
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
     _news: bool = True
+    _foundry: Foundry = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._foundry = Foundry(self.around.founder, self.around.clock, self._may_found, self._founded)
 
     def notice(self) -> None:
         """Something was changed in the cluster: list again at the next turn."""
         self._relist = True
+
+    @property
+    def founding(self) -> asyncio.Task[None] | None:
+        """The domains that are being created at this moment."""
+        return self._foundry.work
 
     @property
     def has_news(self) -> bool:
@@ -145,6 +157,7 @@ class Reign:
                 self._ask_anew(asking)
         if any(desk.doubting for desk in self.desks.values()):
             return
+        self._news = self._news or self._foundry.next_try(now) <= 0
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
         if ripe or (self._news and now >= self._next_pass):
             await self._pass(sight)
@@ -154,6 +167,7 @@ class Reign:
         for key in list(self._asking):
             await self._stop_asking(key)
         await self.roster.close()
+        await self._foundry.close()
 
     # --- looking around ---
 
@@ -336,6 +350,7 @@ class Reign:
         self._removals.see(decision.plan.domains if wrote else (), self.desks)
         for desk in decision.judged:
             self._end_wave(desk)
+        self._foundry.see(decision.plan.domains)
         try:
             await self._report(decision, sight, wrote=wrote)
         except ControllerError:
@@ -420,6 +435,21 @@ class Reign:
 
     # --- telling ---
 
+    async def _may_found(self) -> bool:
+        """Whether a domain may be created now: the lease is ours and nothing is frozen, looked for each time."""
+        database = self.around.database
+        epoch = self._sight.snapshot.epoch if self._sight is not None else 0
+        try:
+            pulse = await asyncio.to_thread(database.pulse)
+            return pulse.freeze is None and await asyncio.to_thread(database.renew, epoch) is not None
+        except ControllerError:
+            return False
+
+    def _founded(self) -> None:
+        """Orders came to an end, well or not: look again, and tell."""
+        self._outdated = self._news = True
+        self.around.wake()
+
     async def _report(self, decision: "_Decision", sight: "_Sight", *, wrote: bool) -> None:
         """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
         now = self.around.utc()
@@ -436,6 +466,7 @@ class Reign:
             self._pokes,
             wrote=wrote,
             removals=self._removals.lately(self.desks),
+            troubles=self._foundry.troubles,
             now=now,
         )
         await self._publish([*domains, *stalled])

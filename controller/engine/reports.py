@@ -53,9 +53,14 @@ def report_domains(
     *,
     wrote: bool,
     removals: Collection[ResourceKey],
+    troubles: Mapping[ResourceKey, Reason],
     now: datetime,
 ) -> list[Report]:
-    """Write down every MailDomain. `removals` are those of which somebody else removed rows lately."""
+    """Write down every MailDomain.
+
+    `removals` are those of which somebody else removed rows lately, `troubles` those that could not be created or
+    changed, and why.
+    """
     reports = []
     for item in plans:
         resource = item.standing.resource
@@ -67,6 +72,7 @@ def report_domains(
             handled=pokes.handled(Kind.DOMAIN, resource.key, desks),
             wrote=wrote and bool(item.grants or item.revocations),
             rows_removed=resource.key in removals,
+            trouble=troubles.get(resource.key),
             now=now,
         )
         reports.append(Report(Kind.DOMAIN, resource.key, resource.metadata.uid, before, status))

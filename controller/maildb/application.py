@@ -58,6 +58,8 @@ def application_tables(shape: Shape) -> Application:
         Column("id", Id, primary_key=True),
         Column("name", Text),
         Column("alias_of_id", Id),
+        Column("oidc_autojoin", Boolean),
+        Column("identity_sync", Boolean),
         Column("custom_attributes", Text),
         Column("updated_at", Moment),
     )

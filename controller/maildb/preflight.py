@@ -58,6 +58,8 @@ KNOWN: Mapping[str, Mapping[str, Expected]] = {
         "updated_at": Expected(Family.MOMENT),
         "name": Expected(Family.TEXT),
         "alias_of_id": Expected(Family.ID, nullable=True),
+        "oidc_autojoin": Expected(Family.FLAG),
+        "identity_sync": Expected(Family.FLAG),
         "custom_attributes": Expected(Family.DOCUMENT, nullable=True),
     },
     ACCESSES: {

@@ -97,10 +97,21 @@ def read_domains(connection: Connection, application: Application) -> tuple[Mail
     """All domains, twins and aliases included."""
     table = application.domains.c
     alias = table.alias_of_id.is_not(None)
-    rows = connection.execute(select(dashed(table.id), table.name, alias, cast(table.custom_attributes, Text)))
+    attributes = cast(table.custom_attributes, Text)
+    rows = connection.execute(
+        select(dashed(table.id), table.name, alias, attributes, table.oidc_autojoin, table.identity_sync)
+    )
     return tuple(
-        MailDomainRow(key, name, bool(is_alias), texts(stored).get("siret") if stored else None)
-        for key, name, is_alias, stored in rows
+        MailDomainRow(
+            key,
+            name,
+            bool(is_alias),
+            texts(stored).get("siret") if stored else None,
+            autojoin,
+            sync,
+            stored or "{}",
+        )
+        for key, name, is_alias, stored, autojoin, sync in rows
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from controller.errors import InvalidInput, Problem
 from controller.maildb.connecting import read_url
+from controller.messages.opening import Endpoint, read_endpoint
 from controller.planning.features import ALL_FEATURES, Features
 from controller.settings import Settings, database_url
 
@@ -28,6 +29,8 @@ class Install:
     """Whether this process writes nothing."""
     features: Features = ALL_FEATURES
     """What may be managed by hand."""
+    messages: Endpoint | None = None
+    """Where domains are created; None where none are."""
 
     @property
     def watched(self) -> frozenset[str]:
@@ -47,6 +50,10 @@ def read_install(settings: Settings) -> Install:
         read_url(url())
     except InvalidInput as error:
         problems += error.problems
+    try:
+        messages = read_endpoint(settings)
+    except InvalidInput as error:
+        problems += error.problems
     if problems:
         raise InvalidInput(*problems)
     assert settings.owner is not None, "it was missing otherwise"  # noqa: S101  # for the type checker
@@ -58,6 +65,7 @@ def read_install(settings: Settings) -> Install:
         settings.health_port,
         settings.freeze,
         Features(settings.feature_maildomain_create, settings.feature_maildomain_manage_accesses),
+        messages,
     )
 
 

@@ -10,6 +10,7 @@ from controller.cluster.cluster import Cluster, connected
 from controller.engine.loop import Loop
 from controller.errors import ControllerError
 from controller.maildb.database import MailDatabase
+from controller.messages.opening import opened
 from controller.observability.logging import configure_logging
 from controller.observability.metrics import Metrics
 from controller.operator.install import Install, read_install
@@ -48,13 +49,17 @@ async def operate(install: Install) -> None:
     _heed_signals(stop)
     metrics = Metrics()
     with closing(MailDatabase(install.url, owner=install.owner, frozen=install.frozen)) as database:
-        async with connected(install.namespaces, install.source_namespaces, metrics) as cluster:
+        async with (
+            connected(install.namespaces, install.source_namespaces, metrics) as cluster,
+            opened(install.messages) as founder,
+        ):
             loop = Loop(
                 database=database,
                 world=cluster,
                 source_namespaces=install.source_namespaces,
                 metrics=metrics,
                 features=install.features,
+                founder=founder,
             )
             await _Operator(install, cluster, loop, metrics, stop).run()
 

@@ -1,10 +1,11 @@
 """What is said about a resource? The Ready table of the design as one function a kind (kstatus)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from controller.planning.facts import Hold
+from controller.planning.founding import founding
 from controller.planning.guard import LIMIT_REASONS, kind_of
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
@@ -40,12 +41,13 @@ def domain_conditions(
     before: Iterable[Mapping[str, Any]] = (),
     carried_out: bool = True,
     rows_removed: bool = False,
+    trouble: Reason | None = None,
 ) -> tuple[Condition, ...]:
     """Write the conditions of one MailDomain.
 
     `before` are its present conditions, for situations that leave Ready unchanged. `carried_out` tells whether the
     plan's changes are in the database now; a plan that is only shown leaves them to be made. `rows_removed` tells that
-    somebody else removed rows lately, though they are back.
+    somebody else removed rows lately, though they are back; `trouble` is why the domain could not be created.
     """
     health = [sources[key] for key in domain.standing.sources]
     ready = _ready(domain, health, carried_out=carried_out)
@@ -57,7 +59,20 @@ def domain_conditions(
         _flag(ConditionType.FRESH, ready.reason is not Reason.SOURCE_STALE, Reason.FRESH, Reason.SOURCE_STALE),
         _drifted(domain, carried_out=carried_out, rows_removed=rows_removed or domain.restored > 0),
         held_condition(held, domain.halted),
+        *_provisioned(domain, trouble),
     )
+
+
+def _provisioned(domain: DomainPlan, trouble: Reason | None) -> Iterator[Condition]:
+    """Say how a domain that is to be created stands; nothing about those that are only waited for."""
+    found = founding(domain)
+    if found is None:
+        return
+    if found.order is not None:
+        reason = Reason.SUPPRESSED_BY_MODE if found.suppressed else trouble or Reason.CHANGES_PENDING
+    else:
+        reason = Reason.ATTRIBUTES_CONFLICT if found.conflict else Reason.PROVISIONED
+    yield _flag(ConditionType.PROVISIONED, reason is Reason.PROVISIONED, Reason.PROVISIONED, reason)
 
 
 def stalled_conditions(reason: Reason) -> tuple[Condition, ...]:

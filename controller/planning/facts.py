@@ -162,6 +162,10 @@ class MailDomainRow:
     alias: bool
     siret: str | None = None
     """`custom_attributes.siret`, when it is a text."""
+    oidc_autojoin: bool = False
+    identity_sync: bool = False
+    attributes: str = "{}"
+    """`custom_attributes` as JSON. Read where it is compared, which few domains are."""
 
 
 @dataclass(frozen=True, slots=True)

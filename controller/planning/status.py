@@ -10,7 +10,7 @@ from controller.planning.facts import Hold
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.planning.sources import Tally
-from controller.resources.conditions import Condition, render_conditions
+from controller.resources.conditions import Condition, Reason, render_conditions
 from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
 from controller.resources.quantities import format_duration
@@ -65,16 +65,18 @@ def domain_status(
     handled: str | None,
     wrote: bool,
     rows_removed: bool,
+    trouble: Reason | None = None,
     now: datetime,
 ) -> Status:
     """Write the whole status of one MailDomain.
 
     `before` is the one that it has now, `handled` is the poke that this pass has carried out; `wrote` tells whether
-    rows of the domain were written in it, `rows_removed` whether somebody else removed some lately.
+    rows of the domain were written in it, `rows_removed` whether somebody else removed some lately, and `trouble` why
+    the domain could not be created or changed.
     """
     resource = domain.standing.resource
     known = before.get("conditions", ())
-    conditions = domain_conditions(domain, sources, before=known, rows_removed=rows_removed)
+    conditions = domain_conditions(domain, sources, before=known, rows_removed=rows_removed, trouble=trouble)
     row = domain.difference.located.row
     hold = next((item.hold for item in domain.held), None)
     change = before.get("lastChange")

@@ -19,6 +19,7 @@ class ConditionType(StrEnum):
     DRIFTED = "Drifted"
     REVOCATIONS_HELD = "RevocationsHeld"
     REACHABLE = "Reachable"
+    PROVISIONED = "Provisioned"
 
 
 class Explained(StrEnum):
@@ -76,6 +77,20 @@ class Reason(Explained):
         "A canary got another answer than the known one; nothing is revoked until it is right.",
     )
     WAVE_IMPLAUSIBLE = "WaveImplausible", "Answers of which more than half would revoke wait for approval."
+
+    # Provisioned
+    PROVISIONED = "Provisioned", "The domain is in the mail database as it is declared."
+    ATTRIBUTES_CONFLICT = (
+        "AttributesConflict",
+        "The mail database has other values of attributes; they are left.",
+    )
+    CREATION_REFUSED = "CreationRefused", "The mail application refused the domain or its attributes."
+    MESSAGES_NOT_CONFIGURED = "MessagesNotConfigured", "This install does not know how to reach the mail application."
+    MESSAGES_UNAVAILABLE = (
+        "MessagesUnavailable",
+        "The mail application does not answer; it is asked again later.",
+    )
+    MESSAGES_UNAUTHENTICATED = "MessagesUnauthenticated", "The mail application refused the key for creating domains."
 
     # a source
     ANSWERING = "Answering", "The source answers."

@@ -71,6 +71,7 @@ class Provisioning(Declared):
     oidc_autojoin: Annotated[bool | None, Field(strict=True)] = None
     identity_sync: Annotated[bool | None, Field(strict=True)] = None
     custom_attributes: Attributes | None = None
+    overwrite: Annotated[bool, Field(strict=True)] = False
 
 
 Admins = Annotated[tuple[Email, ...], Field(max_length=128)]
