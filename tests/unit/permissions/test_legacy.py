@@ -7,7 +7,7 @@ import pytest
 from controller.permissions.realm import Realm
 from controller.permissions.restrictions import report_restrictions
 from controller.resources.names import ResourceKey
-from tests.support.permissions import COMMUNE, Town, binding, group, maildomain, restriction, role
+from tests.support.permissions import COMMUNE, Town, binding, bought, group, maildomain, restriction, role
 
 ANNE = "anne@commune.example"
 
@@ -117,3 +117,10 @@ def test_switching_off_says_who_would_gain() -> None:
     assert change.gains == {f"id-{ANNE}"}
     assert not change.loses, "a restriction never grants"
     assert town("All", "none", legacy="Disabled").opens(ANNE) == ["docs", "drive", "meet"]
+
+
+def test_a_restriction_of_a_service_whose_subscription_is_not_known_is_not_called_idle() -> None:
+    place = town(["drive"], "none", restriction(drive="readers"))
+    place.declared.append(bought("drive"))
+
+    assert report_restrictions(realm(place), place.census).idle == set()

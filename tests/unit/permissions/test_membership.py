@@ -139,3 +139,14 @@ def test_who_is_no_member_any_more_loses_what_they_had() -> None:
     change = compare({"id-gone": frozenset({"docs"})}, resolve_members(place.court.realms[COMMUNE], place.census))
 
     assert change.loses == {"id-gone"}
+
+
+def test_roles_give_nothing_to_two_active_users_of_one_e_mail_and_an_admin_row_still_counts() -> None:
+    one, two = "a@commune.example", "A@commune.example"
+    place = Town(
+        declared=[maildomain(), role("held", "All"), binding("held", one)], people=[one, two], admins={COMMUNE: [two]}
+    )
+    found = resolve_members(place.court.realms[COMMUNE], place.census).decisions
+
+    assert {each.reason.value for each in found[f"id-{one}"]} == {"NoRole"}
+    assert {each.reason.value for each in found[f"id-{two}"]} == {"DomainAdmin"}
