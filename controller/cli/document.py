@@ -23,7 +23,7 @@ class Change(Part):
     """One access to grant or to revoke."""
 
     user: str = Field(description="`messages_user.id`")
-    reason: str = Field(description="why: Entitled; NotEntitled or Denied")
+    reason: str = Field(description="why: Entitled; NotEntitled, Denied or Withdrawn")
     email: Annotated[str | SkipJsonSchema[None], Optional] = None
 
 
@@ -31,7 +31,9 @@ class HeldChange(Part):
     """One access that waits for the approval of a hold."""
 
     user: str = Field(description="`messages_user.id`")
-    reason: str = Field(description="NotEntitled for a revocation, Entitled for a grant")
+    reason: str = Field(
+        description="NotEntitled or Withdrawn for a revocation, Entitled for a grant, Matching or All for an adoption"
+    )
     hold: str = Field(description="id of the hold, for `apply --approve`")
     email: Annotated[str | SkipJsonSchema[None], Optional] = None
 
@@ -58,7 +60,7 @@ class Domain(Part):
     namespace: str
     name: str
     domain: str
-    mode: Literal["Observe", "GrantOnly", "Enforce"]
+    mode: Literal["Observe", "GrantOnly", "Enforce", "Withdraw"]
     conditions: tuple[ShownCondition, ...]
     grants: tuple[Change, ...]
     revocations: tuple[Change, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from controller.engine.desk import Desk
 from controller.engine.world import Kind
 from controller.planning.facts import Hold, Scope
-from controller.planning.guard import Approvals
+from controller.planning.guard import WITHOUT_ANSWERS, Approvals, kind_of
 from controller.planning.plan import DomainPlan
 from controller.planning.standing import Standing
 from controller.planning.status import Status
@@ -139,6 +139,8 @@ class ApprovalDesk:
         for hold in found:
             keys = (hold.scope.key,) if hold.scope.kind == "EntitlementSource" else sources_of.get(hold.scope.key, ())
             asking = [desks[key] for key in keys if key in desks and not desks[key].spec.suspend]
+            if kind_of(hold) in WITHOUT_ANSWERS:
+                asking = []
             before = self._waves.get(hold.id)
             waves[hold.id] = before or {desk.key: desk.request(everybody=False) for desk in asking}
         self._waves = waves

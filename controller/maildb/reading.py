@@ -15,7 +15,7 @@ from controller.maildb.fence import read_epoch
 from controller.maildb.freezing import read_freeze
 from controller.maildb.keeping import Deed, read_evidence, read_key
 from controller.maildb.own import Own, own_tables
-from controller.planning.changes import Denied
+from controller.planning.changes import Denied, Withdrawn
 from controller.planning.facts import (
     OPEN_STATES,
     Access,
@@ -211,7 +211,7 @@ def _activity(
 ) -> Mapping[timedelta, Mapping[DomainName, Activity]]:
     """Count what the journal says was granted and revoked, for every window in one statement.
 
-    Emergency revocations are no matter of limits: they neither wait for one nor use it up.
+    Emergency revocations and withdrawals are no matter of limits: they neither wait for one nor use it up.
     """
     if not windows:
         return {}
@@ -220,7 +220,9 @@ def _activity(
     statement = (
         select(table.domain, table.what, *counts)
         .where(
-            table.at > now - ordered[-1], table.what.in_([Deed.GRANTED, Deed.REVOKED]), table.reason != Denied.__name__
+            table.at > now - ordered[-1],
+            table.what.in_([Deed.GRANTED, Deed.REVOKED]),
+            table.reason.not_in([Denied.__name__, Withdrawn.__name__]),
         )
         .group_by(table.domain, table.what)
     )

@@ -23,7 +23,7 @@ from controller.maildb.freezing import refuse_when_frozen
 from controller.maildb.keeping import Deed, write_evidence
 from controller.maildb.own import Own, own_tables
 from controller.maildb.recheck import Images, Touched, recheck
-from controller.planning.changes import Changes, Grant, NotEntitled, Revocation
+from controller.planning.changes import Changes, Grant, NotEntitled, Revocation, Withdrawn
 from controller.planning.facts import AccessId, Case, Hold, Known, Origin
 from controller.resources.names import DomainName, ResourceKey
 
@@ -193,7 +193,7 @@ class _Transaction:
             yield self._entry(Deed.GRANTED, grant, grant.reason, row, {**row, **written})
         for adoption in self.changes.adoptions:
             row = self.images[adoption.access.id]
-            yield self._entry(Deed.ADOPTED, adoption, "Matching", row, _image(row))
+            yield self._entry(Deed.ADOPTED, adoption, adoption.reason.value, row, _image(row))
         for revocation in self.changes.revocations:
             yield self._revoked(revocation)
         for domain, resource in self.changes.claims:
@@ -202,9 +202,11 @@ class _Transaction:
     def _revoked(self, revocation: Revocation) -> Row:
         row = self.images[revocation.access.id]
         entry = self._entry(Deed.REVOKED, revocation, revocation.reason, row, _image(row))
-        if isinstance(revocation.proof, NotEntitled):
-            proof = revocation.proof
-            entry |= {"case_id": proof.case.id, "evidence": write_evidence(proof.evidence)}
+        match revocation.proof:
+            case NotEntitled(case, evidence):
+                entry |= {"case_id": case.id, "evidence": write_evidence(evidence)}
+            case Withdrawn(case):
+                entry |= {"case_id": case.id}
         return entry
 
     def _entry(self, what: Deed, change: Touched, reason: str, row: Row, image: Row) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from controller.planning.draft import Draft
 from controller.planning.facts import Granted, Hold, Holding, Scope, Snapshot
-from controller.planning.guard import ADMIN_EMAIL_DOMAINS, GRANTS, MAX_ADMINS, Bench
+from controller.planning.guard import ADMIN_EMAIL_DOMAINS, ADOPTION, GRANTS, MAX_ADMINS, Bench
+from controller.resources.maildomain import AdoptionPolicy
 from controller.resources.names import ResourceKey
 
 HISTORY = timedelta(days=7)
@@ -31,26 +32,39 @@ class _Weighing:
     bench: Bench
     held: dict[Holding, Hold] = field(default_factory=dict)
     """What waits, with the hold that it waits for."""
+    approved: set[Holding] = field(default_factory=set)
+    """Adoptions that a person has decided: they count as grants and are held by no other limit."""
 
     def weigh(self, drafts: Sequence[Draft]) -> None:
         """Judge what these domains would grant and adopt now, and note what has to wait."""
         acting = [draft for draft in drafts if draft.acts and (draft.difference.missing or draft.difference.adoptable)]
+        for draft in acting:
+            self._weigh_adoptions(draft)
         self._weigh_sources(acting, drafts)
         for draft in acting:
             self._weigh_emails(draft)
             self._weigh_number(draft)
         self.bench.use({holding for draft in acting for holding in draft.arrivals} - self.held.keys())
 
+    def _weigh_adoptions(self, draft: Draft) -> None:
+        """A row that no source names becomes ours when a person says so."""
+        adoptions = draft.difference.adoptable
+        asked = {item.holding for item in adoptions if item.reason is AdoptionPolicy.ALL}
+        if asked:
+            self._hold(draft.scope, f"{ADOPTION} All", asked)
+            self.approved |= asked - self.held.keys()
+
     def _weigh_sources(self, acting: Sequence[Draft], drafts: Sequence[Draft]) -> None:
         arrivals: dict[ResourceKey, set[Holding]] = defaultdict(set)
         for draft in acting:
             for holding, sources in draft.arrivals.items():
-                for key in sources:
-                    arrivals[key].add(holding)
+                if holding not in self.held:
+                    for key in sources:
+                        arrivals[key].add(holding)
         for key, coming in sorted(arrivals.items()):
             if self._exceeds(key, len(coming), drafts):
                 limit = f"{GRANTS} {TIMES_THE_USUAL}x the usual of a day"
-                self._hold(Scope("EntitlementSource", key), limit, coming)
+                self._hold(Scope("EntitlementSource", key), limit, coming - self.approved)
 
     def _exceeds(self, key: ResourceKey, coming: int, drafts: Sequence[Draft]) -> bool:
         known = self.snapshot.known.get(Scope("EntitlementSource", key))
@@ -73,7 +87,7 @@ class _Weighing:
             for holding in draft.arrivals
             if (email := users[holding.user].email) and email.domain not in allowed
         }
-        self._hold(draft.scope, ADMIN_EMAIL_DOMAINS, strangers - self.held.keys())
+        self._hold(draft.scope, ADMIN_EMAIL_DOMAINS, strangers - self.held.keys() - self.approved)
 
     def _weigh_number(self, draft: Draft) -> None:
         """All grants wait, or none. A team that is replaced may exceed the limit by those who are on their way out."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from controller.planning.facts import Access, AccessId, Case, DomainId, Evidence, Hold, Holding, Known, UserId
+from controller.resources.maildomain import AdoptionPolicy
 from controller.resources.names import DomainName, ResourceKey
 
 
@@ -25,6 +26,8 @@ class Adoption:
     access: Access
     name: DomainName
     sources: tuple[ResourceKey, ...]
+    reason: AdoptionPolicy = AdoptionPolicy.MATCHING
+    """`Matching` when a source names the user, `All` when none does and a person has approved it."""
 
     @property
     def holding(self) -> Holding:
@@ -46,6 +49,13 @@ class NotEntitled:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Proof of a withdrawal: a person has approved the hold over this case; no answer is needed."""
+
+    case: Case
+
+
+@dataclass(frozen=True, slots=True)
 class Revocation:
     """A row to delete, with what allows it."""
 
@@ -53,11 +63,11 @@ class Revocation:
     name: DomainName
     sources: tuple[ResourceKey, ...]
     """All sources of the domain: the removal counts for each of them."""
-    proof: Denied | NotEntitled
+    proof: Denied | NotEntitled | Withdrawn
 
     @property
     def reason(self) -> str:
-        """`Denied` or `NotEntitled`."""
+        """`Denied`, `NotEntitled` or `Withdrawn`."""
         return type(self.proof).__name__
 
 

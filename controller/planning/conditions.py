@@ -10,6 +10,7 @@ from controller.planning.guard import LIMIT_REASONS, kind_of
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.resources.conditions import Condition, ConditionType, Reason, Truth
+from controller.resources.maildomain import Mode
 
 _STALLING = frozenset(
     {
@@ -140,6 +141,8 @@ def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool)
         return Ready(None, domain.suspended)
     if domain.standing.curtailed:
         return Ready("False", Reason.FEATURE_DISABLED)
+    if domain.mode is Mode.WITHDRAW:
+        return _withdrawn(domain, carried_out=carried_out)
     if any(source.stale for source in health):
         return Ready("Unknown", Reason.SOURCE_STALE)
     if any(source.gathering for source in health):
@@ -151,6 +154,15 @@ def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool)
     if domain.suspected:
         return Ready(None, Reason.SUSPECTED)
     return Ready("True", Reason.OBSERVING if domain.suppressed else Reason.IN_SYNC)
+
+
+def _withdrawn(domain: DomainPlan, *, carried_out: bool) -> Ready:
+    """Giving a domain up asks no source, so none can be in its way."""
+    if domain.held:
+        return Ready("False", Reason.REVOCATIONS_HELD)
+    if not carried_out and domain.revocations:
+        return Ready(None, Reason.CHANGES_PENDING)
+    return Ready("True", Reason.WITHDRAWN)
 
 
 def _source_ready(health: SourceHealth, *, suspended: bool, hold: Hold | None) -> Ready:

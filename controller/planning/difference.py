@@ -1,7 +1,7 @@
 """How do the rows of one domain differ from what its sources say? Before modes, limits and cases have their say."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controller.planning.changes import Adoption, Grant
@@ -129,6 +129,8 @@ def compare(
             suspects.append(view.suspect(row))
         elif keep.closes_case:
             settled.append(row.id)
+    leaving = {item.access.id for item in suspects}
+    staying = [row for row in admins if row.id not in owned | leaving and row.user not in denied]
     return Difference(
         located,
         desired=desired,
@@ -137,7 +139,7 @@ def compare(
         missing=tuple(
             Grant(located.row.id, domain.domain, user, view.naming(user)) for user in sorted(desired - holders)
         ),
-        adoptable=_adoptable(domain, admins, owned, desired, view),
+        adoptable=_adoptable(domain, staying, desired, view),
         suspects=tuple(suspects),
         denied=tuple(row for row in admins if row.user in denied),
         settled=frozenset(settled),
@@ -198,18 +200,38 @@ class _View:
 
 
 def _adoptable(
-    domain: MailDomain,
-    admins: tuple[Access, ...],
-    owned: frozenset[AccessId],
-    desired: frozenset[UserId],
-    view: _View,
+    domain: MailDomain, foreign: Sequence[Access], desired: frozenset[UserId], view: _View
 ) -> tuple[Adoption, ...]:
-    if domain.spec.adoption is AdoptionPolicy.NEVER:
+    """Which of the rows that somebody else granted, and that stay, become ours."""
+    policy = domain.spec.adoption
+    if policy is AdoptionPolicy.NEVER:
         return ()
-    return tuple(
-        Adoption(row, domain.domain, view.naming(row.user))
-        for row in admins
-        if row.id not in owned and row.user in desired
+    matching = [Adoption(row, domain.domain, view.naming(row.user)) for row in foreign if row.user in desired]
+    if policy is AdoptionPolicy.MATCHING:
+        return tuple(matching)
+    sources = tuple(voice.key for voice in view.voices)
+    others = [Adoption(row, domain.domain, sources, policy) for row in foreign if row.user not in desired]
+    return (*matching, *others)
+
+
+def withdrawing(difference: Difference, protected: Collection[UserId]) -> Difference:
+    """The same domain when it is given up: what is ours has to go, whatever the sources say, and nothing comes.
+
+    Protected administrators stay.
+    """
+    denied = {row.id for row in difference.denied}
+    leaving = tuple(
+        row
+        for row in difference.admins
+        if row.id in difference.owned and row.id not in denied and row.user not in protected
+    )
+    going = {row.id for row in leaving}
+    return replace(
+        difference,
+        missing=(),
+        adoptable=(),
+        suspects=tuple(Suspect(row, (), confirmed=True) for row in leaving),
+        settled=frozenset(row.id for row in difference.admins if row.id not in going),
     )
 
 

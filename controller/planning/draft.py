@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.planning.cases import Docket, update_docket
-from controller.planning.difference import NOWHERE, Difference, Located, compare
+from controller.planning.difference import NOWHERE, Difference, Located, compare, withdrawing
 from controller.planning.facts import Case, Holding, Origin, Scope, Snapshot
 from controller.planning.identity import Identities
 from controller.planning.sources import Voice
@@ -51,7 +51,12 @@ class Draft:
     @property
     def revokes(self) -> bool:
         """Whether revocations may be carried out."""
-        return self.acts and self.mode is Mode.ENFORCE
+        return self.acts and self.mode in (Mode.ENFORCE, Mode.WITHDRAW)
+
+    @property
+    def withdraws(self) -> bool:
+        """Whether the domain is given up: no answer is asked for, and nothing goes without approval."""
+        return self.acts and self.mode is Mode.WITHDRAW
 
     @property
     def wanted(self) -> frozenset[Holding]:
@@ -93,6 +98,8 @@ class Drafter:
             return Draft(standing, mode, suspended, Difference(NOWHERE))
         located = self.located.get(resource.domain, NOWHERE)
         difference = compare(resource, located, voices, self.snapshot, self.identities)
+        if mode is Mode.WITHDRAW:
+            difference = withdrawing(difference, self.identities.matching(resource.spec.protected_admins))
         draft = Draft(standing, mode, suspended, difference)
         if located.row is None or suspended:
             return draft

@@ -25,6 +25,8 @@ MIN_ADMINS = "minAdmins"
 MAX_ADMINS = "maxAdmins"
 ADMIN_EMAIL_DOMAINS = "adminEmailDomains"
 GRANTS = "grants"
+ADOPTION = "adoption"
+WITHDRAWAL = "withdrawal"
 
 LIMIT_REASONS = {
     REVOCATIONS: Reason.REVOCATION_LIMIT,
@@ -33,9 +35,13 @@ LIMIT_REASONS = {
     MAX_ADMINS: Reason.MAX_ADMINS,
     ADMIN_EMAIL_DOMAINS: Reason.ADMIN_EMAIL_DOMAINS,
     GRANTS: Reason.GRANT_LIMIT,
+    ADOPTION: Reason.ADOPTION,
+    WITHDRAWAL: Reason.WITHDRAWAL,
 }
-EVERY_PASS = frozenset({MAX_ADMINS, ADMIN_EMAIL_DOMAINS, GRANTS})
-"""Limits that are judged in every pass, because grants do not wait for waves."""
+WITHOUT_ANSWERS = frozenset({ADOPTION, WITHDRAWAL})
+"""What a person decides alone: no source is asked about it, before an approval or after."""
+EVERY_PASS = frozenset({MAX_ADMINS, ADMIN_EMAIL_DOMAINS, GRANTS}) | WITHOUT_ANSWERS
+"""Limits that are judged in every pass, because they do not wait for waves."""
 PLAUSIBLE = 50
 """Of a hundred answers about administrators, how many may revoke before the source itself is doubted."""
 
@@ -235,6 +241,17 @@ def judge(
     bench.use([item.case.holding for item in executable])
     rest = tuple(_restate(item, held, bench) for access, item in cases.items() if access not in going)
     return Judgement(executable, rest)
+
+
+def judge_withdrawal(scope: Scope, cases: Sequence[OpenCase], bench: Bench) -> Judgement:
+    """Judge the cases of a domain that is given up: exactly those go that a person has approved."""
+    held: dict[Holding, Hold] = {}
+    for hold in bench.hold(scope, WITHDRAWAL, frozenset(item.case.holding for item in cases)):
+        if not hold.approved:
+            held.update(dict.fromkeys(hold.accesses, hold))
+    going = tuple(item for item in cases if item.case.holding not in held)
+    bench.use([item.case.holding for item in going])
+    return Judgement(going, tuple(_restate(item, held, bench) for item in cases if item.case.holding in held))
 
 
 @dataclass(frozen=True, slots=True)

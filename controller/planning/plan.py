@@ -12,11 +12,11 @@ from datetime import timedelta
 
 from controller.planning.cases import OpenCase, changed
 from controller.planning.ceilings import ceilings
-from controller.planning.changes import Adoption, Changes, Denied, Grant, NotEntitled, Revocation
-from controller.planning.difference import Difference, locate
+from controller.planning.changes import Adoption, Changes, Denied, Grant, NotEntitled, Revocation, Withdrawn
+from controller.planning.difference import Difference, Suspect, locate
 from controller.planning.draft import Draft, Drafter, cases_by_domain
 from controller.planning.facts import AccessId, Case, CaseState, Hold, Holding, Known, Scope, Snapshot, UserId
-from controller.planning.guard import Approvals, Bench, judge
+from controller.planning.guard import Approvals, Bench, judge, judge_withdrawal
 from controller.planning.identity import identify
 from controller.planning.sources import SourceState, Voice, listen
 from controller.planning.standing import Standing, new_claims
@@ -48,7 +48,7 @@ class Held:
 
     user: UserId
     reason: str
-    """`NotEntitled` for a revocation, `Entitled` for a grant, `Matching` for an adoption."""
+    """`NotEntitled` or `Withdrawn` for a revocation, `Entitled` for a grant, `Matching` or `All` for an adoption."""
     hold: Hold
 
 
@@ -157,16 +157,18 @@ def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[Resource
         return _Verdict({}, frozenset(), {}, bench.standing, {})
     held_grants = ceilings(drafts, question.snapshot, bench)
     granted = {draft.key: len(draft.wanted - held_grants.keys()) for draft in drafts if draft.acts}
+    withdrawals = [judge_withdrawal(draft.scope, draft.docket.open, bench) for draft in drafts if draft.withdraws]
     session = convene(drafts, voices, question.snapshot, granted)
     bench.keep(bench.undecided(judged=session.scopes, gathered=_gathered(drafts, question.sources)))
-    judgement = judge(session.sources, session.domains, session.floors, bench, ripe=session.ripe)
+    judgements = [judge(session.sources, session.domains, session.floors, bench, ripe=session.ripe), *withdrawals]
+    executable = [item for judgement in judgements for item in judgement.executable]
     executed: dict[ResourceKey, tuple[OpenCase, ...]] = defaultdict(tuple)
-    for item in judgement.executable:
+    for item in executable:
         executed[item.resource] += (item,)
     return _Verdict(
         executed,
-        frozenset(item.access.id for item in judgement.executable),
-        {case.access: case for case in judgement.cases},
+        frozenset(item.access.id for item in executable),
+        {case.access: case for judgement in judgements for case in judgement.cases},
         bench.standing,
         held_grants,
     )
@@ -180,7 +182,7 @@ def _gathered(drafts: Sequence[Draft], states: Mapping[ResourceKey, SourceState]
 
 
 def _halted(draft: Draft, states: Mapping[ResourceKey, SourceState]) -> Reason | None:
-    wrong = draft.revokes and any(states[key].canary_wrong for key in draft.standing.sources)
+    wrong = draft.revokes and not draft.withdraws and any(states[key].canary_wrong for key in draft.standing.sources)
     return Reason.CANARY_WRONG if wrong else None
 
 
@@ -229,19 +231,24 @@ def _revocations(draft: Draft, executed: Sequence[OpenCase]) -> tuple[Revocation
     sources = draft.standing.sources
     denied = [Revocation(row, draft.name, sources, Denied()) for row in draft.difference.denied]
     judged = [
-        Revocation(item.access, draft.name, sources, NotEntitled(item.case, item.suspect.evidence))
+        Revocation(item.access, draft.name, sources, _proof(draft, item.case, item.suspect))
         for item in executed
         if item.suspect is not None
     ]
     return (*denied, *judged)
 
 
+def _proof(draft: Draft, case: Case, suspect: Suspect) -> NotEntitled | Withdrawn:
+    return Withdrawn(case) if draft.withdraws else NotEntitled(case, suspect.evidence)
+
+
 def _held(draft: Draft, cases: Sequence[Case], verdict: _Verdict) -> tuple[Held, ...]:
-    revocations = [Held(case.user, "NotEntitled", verdict.holds[case.hold]) for case in cases if case.hold]
+    reason = "Withdrawn" if draft.withdraws else "NotEntitled"
+    revocations = [Held(case.user, reason, verdict.holds[case.hold]) for case in cases if case.hold]
     waiting = verdict.held_grants
     grants = [Held(access.user, "Entitled", waiting[access]) for access in sorted(draft.wanted) if access in waiting]
     adoptions = [
-        Held(item.access.user, "Matching", waiting[item.holding])
+        Held(item.access.user, item.reason.value, waiting[item.holding])
         for item in draft.difference.adoptable
         if item.holding in waiting
     ]

@@ -43,7 +43,7 @@ def convene(
     for draft in acting:
         for key in keys.intersection(draft.standing.sources):
             by_source[key].append(draft)
-    contested = [draft for draft in judged if draft.docket.open]
+    contested = [draft for draft in judged if draft.docket.open and not draft.withdraws]
     return Session(
         sources=tuple(_source_ward(voices[key], by_source[key], snapshot) for key in sorted(keys)),
         domains=tuple(_domain_ward(draft, snapshot, granted.get(draft.key, 0)) for draft in contested),
@@ -60,7 +60,7 @@ def _ripe(draft: Draft, voices: Mapping[ResourceKey, Voice]) -> bool:
 
 def _source_ward(voice: Voice, drafts: Sequence[Draft], snapshot: Snapshot) -> Ward:
     limit = voice.state.spec.limits.revocations
-    cases = tuple(item for draft in drafts for item in draft.docket.open)
+    cases = tuple(item for draft in drafts if not draft.withdraws for item in draft.docket.open)
     within = snapshot.activity.get(limit.window, {})
     activity = [within.get(draft.name, Activity()) for draft in drafts]
     return Ward(

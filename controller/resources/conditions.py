@@ -40,6 +40,7 @@ class Reason(Explained):
 
     # Ready of a MailDomain
     IN_SYNC = "InSync", "The administrators are what the sources say."
+    WITHDRAWN = "Withdrawn", "Nothing of this controller is left on the domain; the MailDomain can be deleted."
     OBSERVING = "Observing", "There is a difference that the mode does not allow to carry out."
     PROGRESSING = "Progressing", "Answers are still being gathered."
     RECONCILED = "Reconciled", "Nothing is under way."
@@ -72,6 +73,8 @@ class Reason(Explained):
     MAX_ADMINS = "MaxAdmins", "Grants that would make more than maxAdmins administrators wait for approval."
     ADMIN_EMAIL_DOMAINS = "AdminEmailDomains", "Grants to people of other e-mail domains wait for approval."
     GRANT_LIMIT = "GrantLimit", "More grants in a day than the source usually makes wait for approval."
+    WITHDRAWAL = "Withdrawal", "All that this controller granted or adopted here waits for approval to be removed."
+    ADOPTION = "Adoption", "Administrators whom no source names wait for approval to be adopted."
     CANARY_WRONG = (
         "CanaryWrong",
         "A canary got another answer than the known one; nothing is revoked until it is right.",

@@ -19,6 +19,7 @@ class Mode(StrEnum):
     OBSERVE = "Observe"
     GRANT_ONLY = "GrantOnly"
     ENFORCE = "Enforce"
+    WITHDRAW = "Withdraw"
 
 
 class Ownership(StrEnum):
@@ -29,10 +30,11 @@ class Ownership(StrEnum):
 
 
 class AdoptionPolicy(StrEnum):
-    """Which rows that stand already become ours: none, or those that we would have created."""
+    """Which rows that stand already become ours: none, those that we would have created, or all, by approval."""
 
     NEVER = "Never"
     MATCHING = "Matching"
+    ALL = "All"
 
 
 class DomainOrganization(Declared):

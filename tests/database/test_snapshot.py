@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from controller.maildb.database import MailDatabase
-from controller.planning.changes import Changes, Denied, Revocation
+from controller.planning.changes import Changes, Denied, Revocation, Withdrawn
 from controller.planning.facts import Activity, CaseState, Claim, Granted, Known, Origin, Scope
 from controller.resources.names import DomainName, Email, ResourceKey
 from tests.support.database import (
@@ -142,10 +142,14 @@ def test_activity_outside_of_a_window_does_not_count(database: MailDatabase, wor
     assert database.snapshot((), {timedelta(0)}).activity == {timedelta(0): {}}
 
 
-def test_emergency_revocations_use_up_no_limit(database: MailDatabase, world: MailWorld) -> None:
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_what_no_limit_weighs_uses_up_no_limit(database: MailDatabase, world: MailWorld, *, withdrawn: bool) -> None:
     leaving = scene(world).leaving
-    write(database, Changes(revocations=(Revocation(leaving, X, (SOURCE,), Denied()),)))
+    proof = Withdrawn(case(leaving, CaseState.EXECUTED)) if withdrawn else Denied()
+    write(database, Changes(revocations=(Revocation(leaving, X, (SOURCE,), proof),)))
     assert database.snapshot({X}, {DAY}).activity == {DAY: {}}
+    (entry,) = database.journal(limit=1)
+    assert entry.case == (f"case-{leaving.id}" if withdrawn else None)
 
 
 @pytest.mark.parametrize(

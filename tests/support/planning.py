@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.planning.changes import Adoption, Changes, Grant, Revocation
+from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, Revocation
 from controller.planning.facts import (
     OPEN_STATES,
     Access,
@@ -256,7 +256,9 @@ class PlanningWorld:
         for revocation in changes.revocations:
             del self.rows[revocation.access.id]
             self.ledger.pop(revocation.access.id, None)
-            self._note("revoked", revocation)
+            # As the database counts: what no limit weighs uses none up.
+            if isinstance(revocation.proof, NotEntitled):
+                self._note("revoked", revocation)
         for access in changes.forgotten:
             self.ledger.pop(access, None)
         for grant in changes.grants:

@@ -89,6 +89,12 @@ def _held() -> PlanningWorld:
     return world
 
 
+def _withdrawn() -> PlanningWorld:
+    world = in_sync(mode="Withdraw")
+    world.apply(approve=[hold.id for hold in world.plan().holds])
+    return world
+
+
 def _missing() -> PlanningWorld:
     world = PlanningWorld()
     world.domain(NAME, row=False)
@@ -222,6 +228,12 @@ DOMAINS = (
         _domain(_held),
         ("False", "RevocationsHeld"),
         also={"Drifted": ("True", "RevocationsHeld"), "RevocationsHeld": ("True", "RevocationLimit")},
+    ),
+    Situation(
+        "withdrawn",
+        "mode `Withdraw`, and nothing of ours is left",
+        _domain(_withdrawn),
+        ("True", "Withdrawn"),
     ),
     Situation(
         "missing",

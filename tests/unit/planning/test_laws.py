@@ -36,9 +36,9 @@ def worlds(draw: st.DrawFn) -> PlanningWorld:
     for name in DOMAINS:
         world.domain(
             name,
-            mode=draw(st.sampled_from(["Observe", "GrantOnly", "Enforce", "Enforce"])),
+            mode=draw(st.sampled_from(["Observe", "GrantOnly", "Enforce", "Enforce", "Withdraw"])),
             ownership=draw(st.sampled_from(["Ledger", "Authoritative"])),
-            adoption=draw(st.sampled_from(["Never", "Matching"])),
+            adoption=draw(st.sampled_from(["Never", "Matching", "All"])),
             sourceRefs=[{"name": source} for source in sources],
             limits={"minAdmins": draw(st.integers(0, 2)), "maxAdmins": draw(st.integers(2, 6))},
             protectedAdmins=draw(st.sampled_from([[], ["p0@x.fr"]])),
@@ -68,14 +68,15 @@ def test_every_revocation_has_its_proof(world: PlanningWorld) -> None:
     for revocation in decided.changes.revocations:
         row, spec = world.rows[revocation.access.id], specs[revocation.name].spec
         assert row.admin
-        assert spec.mode == "Enforce"
+        assert spec.mode in ("Enforce", "Withdraw")
         assert not spec.suspend
         email = world.users[row.user].email
         if isinstance(revocation.proof, Denied):
             assert email is not None
             assert email.reveal() == "p1@x.fr"
             continue
-        assert isinstance(revocation.proof, NotEntitled)
+        assert isinstance(revocation.proof, NotEntitled), "a withdrawal needs an approval, which nobody gave"
+        assert spec.mode == "Enforce"
         assert row.id in world.ledger or spec.ownership == "Authoritative"
         assert world.users[row.user].active
         assert email is not None
