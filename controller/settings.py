@@ -62,6 +62,8 @@ class Settings(BaseSettings):
 
     messages_channel: str | None = Field(default=None, pattern=r"^[!-~]{1,128}$")
     """The channel that the key belongs to, where the mail application has channels."""
+    journal_retention: int | None = Field(default=None, ge=32, le=36_500)
+    """Days for which entries of the journal are kept, more than any window of a limit has; not set = for ever."""
 
     log_format: Literal["json", "text"] = "text"
     """`json` for a log collector, `text` for people."""

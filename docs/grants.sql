@@ -9,6 +9,7 @@
 --     role        the role that `run`, `apply`, `plan` and the other commands log in as; it must exist
 --     serve_role  the role that `serve` logs in as, when it is another one: it reaches nothing but the hints
 --     app_schema  where the application's tables are; default: public
+--     prune       yes: the role may delete from the journal, which MDC_JOURNAL_RETENTION needs; default: no
 --
 -- `migrate` is run by another role, which may create the schema maildomain_controller. A role for `plan` and `explain`
 -- alone needs only the first part without INSERT and DELETE.
@@ -18,6 +19,10 @@
 \else
     \echo 'Name the role: psql -v role=NAME -f grants.sql'
     DO $$ BEGIN RAISE EXCEPTION 'the variable role is not set'; END $$;
+\endif
+\if :{?prune}
+\else
+    \set prune no
 \endif
 \if :{?app_schema}
 \else
@@ -37,9 +42,11 @@ GROUP BY table_schema \gexec
 GRANT SELECT ON :"app_schema".messages_maildomain TO :"role";
 GRANT SELECT, INSERT, DELETE ON :"app_schema".messages_maildomainaccess TO :"role";
 
--- The controller's own tables. Cases, holds and the fence are never deleted; the journal and what is known only grow.
+-- The controller's own tables. Cases, holds and the fence are never deleted; the journal and what is known only grow,
+-- unless the journal is pruned.
 GRANT USAGE ON SCHEMA maildomain_controller TO :"role";
-GRANT SELECT ON maildomain_controller.alembic_version TO :"role";
+GRANT SELECT ON maildomain_controller.alembic_version, maildomain_controller.seal TO :"role";
+GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.pin TO :"role";
 GRANT SELECT, INSERT, DELETE ON maildomain_controller.frozen TO :"role";
 GRANT SELECT, INSERT ON maildomain_controller.journal, maildomain_controller.known TO :"role";
 GRANT SELECT, INSERT, UPDATE ON
@@ -52,6 +59,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.access_ledger, mai
     GRANT USAGE ON SCHEMA maildomain_controller TO :"serve_role";
     GRANT SELECT ON maildomain_controller.alembic_version TO :"serve_role";
     GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.hint TO :"serve_role";
+\endif
+\if :prune
+    GRANT DELETE ON maildomain_controller.journal TO :"role";
 \endif
 
 COMMIT;

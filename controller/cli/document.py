@@ -71,6 +71,8 @@ class Domain(Part):
     ambiguous: int = Field(description="e-mails that match more than one active user")
     denied: Annotated[int | SkipJsonSchema[None], Optional] = None
     """Rows of `deniedAdmins`, removed or not; left out where there are none."""
+    contested: Annotated[int | SkipJsonSchema[None], Optional] = None
+    """Accesses that something else writes as well, and that are left to it; left out where there are none."""
 
     provisioning: Annotated[
         Literal["create", "update"] | SkipJsonSchema[None],

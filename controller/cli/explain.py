@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from uuid import UUID
 
 import typer
 
 from controller.cli import exits
 from controller.cli.console import emit
-from controller.cli.options import DatabaseUrl, Files, PlainFormat, PlainOutput, SecretsDir, ShowPii
+from controller.cli.options import DatabaseUrl, Files, PlainFormat, PlainOutput, SecretsDir, ShowPii, read_user
 from controller.cli.options import read_domain as domain_of
 from controller.cli.reconcile import reconcile
 from controller.cli.wire import Part, dump
@@ -19,7 +18,7 @@ from controller.planning.explain import explain as explain_access
 from controller.planning.facts import Snapshot, UserId
 from controller.resources.names import DomainName, Email, ResourceKey
 
-UserArgument = Annotated[str, typer.Argument(metavar="USER", help="An e-mail, or the id of a user.")]
+UserArgument = Annotated[str, typer.Argument(metavar="USER", parser=read_user, help="An e-mail, or the id of a user.")]
 DomainArgument = Annotated[DomainName, typer.Argument(metavar="DOMAIN", parser=domain_of)]
 
 
@@ -39,7 +38,7 @@ def explain(
     Exit codes: 0, 6 invalid input, 7 a source or the database is unavailable.
     """
     command = Command(tuple(file), secrets_dir)
-    outcome = reconcile(command, database_url, only=_meant(user), write=False)
+    outcome = reconcile(command, database_url, only=user, write=False)
     email = _email(user, outcome.question.snapshot)
     explanation = explain_access(outcome.question, outcome.plan, email, domain)
     if output is PlainOutput.JSON:
@@ -49,21 +48,11 @@ def explain(
     raise typer.Exit(exits.Exit.UNAVAILABLE if exits.sources_failed(outcome) else exits.Exit.DONE)
 
 
-def _meant(user: str) -> str:
-    """The e-mail, or the id of a user as the database has it."""
-    if "@" in user:
-        return user
-    try:
-        return str(UUID(user))
-    except ValueError:
-        raise typer.BadParameter("write an e-mail, or the id of a user", param_hint="USER") from None
-
-
 def _email(user: str, snapshot: Snapshot) -> Email:
     """The e-mail that is meant: itself, or that of a user who is given by id as a plan shows it."""
     if "@" in user:
         return Email(user)
-    row = snapshot.users.get(UserId(_meant(user)))
+    row = snapshot.users.get(UserId(user))
     if row is None or row.email is None:
         found = "is no user" if row is None else "is a user without an e-mail: nobody can be asked about them"
         raise InvalidInput(Problem("command line", "USER", found, "name a user of the mail database"))

@@ -19,6 +19,7 @@ from controller.cli.journal import journal
 from controller.cli.migrate import migrate
 from controller.cli.reconcile import apply, plan
 from controller.cli.review import review
+from controller.cli.rollback import rollback
 from controller.cli.run import run
 from controller.cli.sandbox import sandbox
 from controller.cli.serve import serve
@@ -53,6 +54,7 @@ for command in (
     converge,
     status,
     journal,
+    rollback,
     freeze,
     migrate,
     check,

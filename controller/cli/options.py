@@ -3,6 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from pydantic_core import PydanticCustomError
@@ -44,6 +45,16 @@ def read_domain(text: str) -> DomainName:
     return name
 
 
+def read_user(text: str) -> str:
+    """Read an e-mail, or the id of a user as the database has it. Raises a usage error."""
+    if "@" in text:
+        return text
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise typer.BadParameter("write an e-mail, or the id of a user") from None
+
+
 Files = Annotated[
     list[str],
     typer.Option("--file", "-f", metavar="PATH", help="A file, a folder (with all below it), or - ; repeatable."),
@@ -80,5 +91,13 @@ ConfirmAfter = Annotated[
         parser=read_duration,
         help="Ask suspects again after this, instead of confirmRevocations.after; 0s asks nobody again.",
     ),
+]
+Since = Annotated[
+    timedelta | None,
+    typer.Option("--since", metavar="DURATION", parser=read_duration, help="Only what was done since then: 2h."),
+]
+Hold = Annotated[
+    str | None,
+    typer.Option("--hold", metavar="ID", help="Only removals that the approval of this hold let go."),
 ]
 Domain = Annotated[DomainName | None, typer.Option("--domain", metavar="DOMAIN", parser=read_domain)]

@@ -111,6 +111,7 @@ class _Writer:
             ambiguous=item.difference.ambiguous,
             denied=len(item.difference.denied) or None,
             provisioning=_provisioning(item),
+            contested=item.contested or None,
         )
 
     def _changes(self, changes: Iterable[tuple[UserId, str]]) -> tuple[Change, ...]:

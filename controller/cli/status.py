@@ -75,6 +75,7 @@ class ShownStatus(Part):
     lease: ShownLease
     holds: tuple[ShownOpenHold, ...]
     cases: ShownCases
+    pinned: int
     revoked_last_hour: tuple[ShownLoss, ...]
 
 
@@ -93,6 +94,7 @@ def to_json(facts: "StatusFacts") -> str:
         ),
         holds=tuple(_hold(hold) for hold in facts.holds),
         cases=ShownCases(open=facts.open_cases, oldest=facts.oldest_case),
+        pinned=facts.pins,
         revoked_last_hour=tuple(ShownLoss(user=lost.user, domain=lost.domain, at=lost.at) for lost in facts.lost),
     )
     return dump(shown)
@@ -123,6 +125,9 @@ def to_lines(facts: "StatusFacts") -> Iterator[str]:
             yield f"           approve: annotate it with maildomain.dev/approve={hold.id}, or apply --approve {hold.id}"
     oldest = f", the oldest for {_span(facts.now - facts.oldest_case)}" if facts.oldest_case else ""
     yield f"suspected  {counted(facts.open_cases, 'open case')}{oldest}"
+    if facts.pins:
+        pinned = counted(facts.pins, "restored access", "restored accesses")
+        yield f"pinned     {pinned}; let them be judged again with rollback --release"
     yield f"revoked    {len(facts.lost)} in the last hour"
     for lost in facts.lost[:LOST_SHOWN]:
         yield f"           {lost.at:%H:%M:%S}  {lost.domain}  {lost.user}"

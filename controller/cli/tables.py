@@ -21,6 +21,7 @@ _NUMBERS: Mapping[str, Callable[[Domain], int]] = {
     "PENDING": lambda domain: domain.pending,
     "AMBIGUOUS": lambda domain: domain.ambiguous,
     "DENIED": lambda domain: domain.denied or 0,
+    "CONTESTED": lambda domain: domain.contested or 0,
 }
 _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 

@@ -62,6 +62,6 @@ def frozen(freeze: ShownFreeze) -> str:
     return f"frozen {since}: nothing is written" + (f" ({freeze.reason})" if freeze.reason else "")
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, many: str | None = None) -> str:
+    """A number with its noun; `many` where the plural is not the noun with an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {many or f'{noun}s'}"

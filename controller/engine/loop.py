@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -60,6 +60,7 @@ class Loop:
         metrics: Metrics,
         features: Features = ALL_FEATURES,
         founder: Founder | None = None,
+        retention: timedelta | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -68,7 +69,17 @@ class Loop:
         self._wake = asyncio.Event()
         self._news = News()
         self._around = Surroundings(
-            database, world, source_namespaces, metrics, clock, _utc, self._wake.set, self._news, features, founder
+            database,
+            world,
+            source_namespaces,
+            metrics,
+            clock,
+            _utc,
+            self._wake.set,
+            self._news,
+            features,
+            founder,
+            retention,
         )
         self._lanes = Lanes()
         # What is known of the services outlives a lease.

@@ -58,6 +58,8 @@ REFUSALS = frozenset({AnswerReason.UNAUTHENTICATED, AnswerReason.CIRCUIT_OPEN})
 
 RELIST = 600.0
 """Seconds after which everything is listed again, whatever events said."""
+TIDY = 86_400.0
+"""Seconds after which the journal is pruned again, where it is not kept for ever."""
 SECRETS = 60.0
 """Seconds after which Secrets are read again, so that a rotated key needs no restart."""
 BREATHER = 3.0
@@ -84,6 +86,8 @@ class Surroundings:
     """What may be managed by hand."""
     founder: Founder | None = None
     """Who creates domains; None where that is not set up."""
+    retention: timedelta | None = None
+    """How long the journal is kept; None is for ever."""
 
 
 @dataclass(slots=True)
@@ -115,6 +119,7 @@ class Reign:
     """The status that each object has now."""
     _listed_at: float = float("-inf")
     _secrets_at: float = float("-inf")
+    _tidy_at: float = float("-inf")
     _next_pass: float = float("-inf")
     _relist: bool = True
     _outdated: bool = False
@@ -161,6 +166,18 @@ class Reign:
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
         if ripe or (self._news and now >= self._next_pass):
             await self._pass(sight)
+        if self.around.retention is not None and now >= self._tidy_at and sight.snapshot.freeze is None:
+            self._tidy_at = now + TIDY
+            await self._tidy(self.around.retention)
+
+    async def _tidy(self, retention: timedelta) -> None:
+        """Prune the journal. A role that may not is no reason to stop working."""
+        try:
+            deleted = await asyncio.to_thread(self.around.database.prune_journal, retention)
+        except ControllerError as error:
+            log.warning("journal_not_pruned", error=type(error).__name__)
+        else:
+            log.info("journal_pruned", entries=deleted)
 
     async def close(self) -> None:
         """Stop asking and give connections back."""
@@ -586,6 +603,7 @@ def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
         oldest_unconfirmed_seconds=(snapshot.taken_at - min(suspected, default=snapshot.taken_at)).total_seconds(),
         held=sum(len(domain.held) for domain in decided.domains),
         pending=sum(domain.difference.pending for domain in decided.domains),
+        contested=sum(domain.contested for domain in decided.domains),
         holds=len(decided.holds),
         oldest_hold_seconds=(snapshot.taken_at - since).total_seconds(),
     )

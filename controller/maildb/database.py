@@ -26,15 +26,16 @@ from controller.maildb.export import read_administrators
 from controller.maildb.failures import Locked
 from controller.maildb.fence import Writer
 from controller.maildb.holds import HeldAccesses, read_holds
-from controller.maildb.journal import JournalEntry, read_journal
+from controller.maildb.journal import JournalEntry, Selection, prune, read_journal
 from controller.maildb.own import own_tables
 from controller.maildb.preflight import examine, is_migrated, require_version
 from controller.maildb.pulse import Pulse, read_pulse
 from controller.maildb.reading import read_snapshot
+from controller.maildb.restoring import read_removals
 from controller.maildb.status import StatusFacts, read_status
 from controller.maildb.writing import Written, write_changes
 from controller.planning.changes import Changes
-from controller.planning.facts import Freeze, Hint, Scope, Snapshot, UserId
+from controller.planning.facts import Freeze, Hint, Removal, Scope, Snapshot, UserId
 from controller.resources.names import DomainName
 
 _POLL = 0.25
@@ -91,7 +92,7 @@ class MailDatabase:
         """What differs as soon as the application's tables do. Raises `SchemaUnknown`."""
         with self._reading() as connection:
             own = own_tables(connection.dialect.name) if self._is_migrated(connection) else None
-            return read_pulse(connection, self._known(connection), own)
+            return read_pulse(connection, self._known(connection), own, self.owner)
 
     def export_facts(self) -> Mapping[DomainName, tuple[UserId, ...]]:
         """The administrators of every domain, by canonical name. Raises `SchemaUnknown`."""
@@ -124,13 +125,18 @@ class MailDatabase:
             require_version(connection)
             return read_holds(connection, self._known(connection), self.owner, scope)
 
-    def journal(
-        self, *, since: timedelta | None = None, domain: DomainName | None = None, limit: int | None = None
-    ) -> tuple[JournalEntry, ...]:
-        """The journal, newest first. Raises `MigrationNeeded`."""
+    def journal(self, selection: Selection | None = None, *, limit: int | None = None) -> tuple[JournalEntry, ...]:
+        """What is selected of the journal, or all of it, newest first. Raises `MigrationNeeded`."""
         with self._reading() as connection:
             require_version(connection)
-            return read_journal(connection, since=since, domain=domain, limit=limit)
+            return read_journal(connection, selection or Selection(), limit=limit)
+
+    def removals(self, selection: Selection) -> tuple[Removal, ...]:
+        """The newest removal of each access among those that are selected. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            require_version(connection)
+            own = own_tables(connection.dialect.name)
+            return read_removals(connection, self._known(connection), own, self.owner, selection)
 
     # --- who may write ---
 
@@ -196,21 +202,24 @@ class MailDatabase:
 
     # --- writing ---
 
-    def write(self, changes: Changes, *, epoch: int) -> Written:
+    def write(self, changes: Changes, *, epoch: int, despite_freeze: bool = False) -> Written:
         """Carry out everything in one transaction, or nothing. Empty changes are no statement at all.
 
-        Raises `Frozen` while everything is frozen, and `PlanOutdated` when somebody else has written since the
-        snapshot, a row is no longer as planned, or the database chose this transaction to break a deadlock: nothing is
-        written, plan again. After
-        `DatabaseUnavailable` nobody knows whether COMMIT was carried out: read again.
+        Raises `Frozen` while everything is frozen, unless a person wants it `despite_freeze`, and `PlanOutdated` when
+        somebody else has written since the snapshot, a row is no longer as planned, or the database chose this
+        transaction to break a deadlock: nothing is written, plan again. After `DatabaseUnavailable` nobody knows
+        whether COMMIT was carried out: read again.
         """
         if not changes:
             return Written()
-        if self._frozen:
+        if self._frozen and not despite_freeze:
             raise Frozen("this process is frozen by MDC_FREEZE; nothing was written")
         with self._writing() as connection:
             self._require_version(connection)
-            return write_changes(connection, self._known(connection), self._writer, changes, epoch=epoch)
+            application = self._known(connection)
+            return write_changes(
+                connection, application, self._writer, changes, epoch=epoch, despite_freeze=despite_freeze
+            )
 
     # --- stopping everything ---
 
@@ -253,6 +262,14 @@ class MailDatabase:
                 return frozenset()
         with self._writing() as connection:
             return hinting.take(connection, own_tables(connection.dialect.name), self.owner)
+
+    def prune_journal(self, keep: timedelta) -> int:
+        """Delete entries of the journal that are older; how many. Raises `Frozen` and `MigrationNeeded`."""
+        with self._writing() as connection:
+            self._require_version(connection)
+            own = own_tables(connection.dialect.name)
+            freezing.refuse_when_frozen(connection, own)
+            return prune(connection, own, keep)
 
     # --- our own tables ---
 

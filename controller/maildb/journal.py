@@ -1,17 +1,30 @@
 """What was done? The journal, newest first."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
-from controller.maildb.columns import database_time
+from controller.maildb.columns import among, database_time
 from controller.maildb.keeping import Deed, read_evidence, read_key
-from controller.maildb.own import own_tables
+from controller.maildb.own import Own, own_tables
 from controller.planning.facts import AccessId, DomainId, Evidence, UserId
 from controller.resources.names import DomainName, ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries are meant: those that meet everything that is given."""
+
+    since: timedelta | None = None
+    """Within this time, by the clock of the database."""
+    domain: DomainName | None = None
+    users: frozenset[UserId] | None = None
+    hold: str | None = None
+    """The hold whose approval let a removal go."""
+    what: frozenset[Deed] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +45,18 @@ class JournalEntry:
     sources: tuple[ResourceKey, ...]
     reason: str
     case: str | None
+    hold: str | None
+    """The hold whose approval let a removal go."""
     evidence: tuple[Evidence, ...]
     image: Mapping[str, Any]
     """The whole row: before a removal, after anything else."""
 
 
-def read_journal(
-    connection: Connection, *, since: timedelta | None, domain: DomainName | None, limit: int | None
-) -> tuple[JournalEntry, ...]:
-    """The newest entries first, of every owner: those of the last `since`, of one domain, at most `limit`."""
-    table = own_tables(connection.dialect.name).journal
+def read_journal(connection: Connection, selection: Selection, *, limit: int | None) -> tuple[JournalEntry, ...]:
+    """The newest entries first, of every owner: those that are selected, at most `limit`."""
+    own = own_tables(connection.dialect.name)
+    table = own.journal
     statement = select(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(limit)
-    if since is not None:
-        now = connection.execute(select(database_time())).scalar_one()
-        statement = statement.where(table.c.at > now - since)
-    if domain is not None:
-        statement = statement.where(table.c.domain == domain)
     return tuple(
         JournalEntry(
             row.id,
@@ -62,8 +71,31 @@ def read_journal(
             tuple(read_key(source) for source in row.sources),
             row.reason,
             row.case_id,
+            row.hold,
             read_evidence(row.evidence),
             row.image,
         )
-        for row in connection.execute(statement)
+        for row in connection.execute(statement.where(*chosen(connection, own, selection)))
     )
+
+
+def chosen(connection: Connection, own: Own, selection: Selection) -> Iterator[ColumnElement[bool]]:
+    """What a selection asks of an entry."""
+    table = own.journal.c
+    if selection.since is not None:
+        yield table.at > connection.execute(select(database_time())).scalar_one() - selection.since
+    if selection.domain is not None:
+        yield table.domain == selection.domain
+    if selection.users is not None:
+        yield among(table.user_id, sorted(selection.users), connection.dialect)
+    if selection.hold is not None:
+        yield table.hold == selection.hold
+    if selection.what:
+        yield table.what.in_(sorted(selection.what))
+
+
+def prune(connection: Connection, own: Own, keep: timedelta) -> int:
+    """Delete what is older than `keep`; how many entries. Everything younger stays whole, so that it can be undone."""
+    table = own.journal
+    now = connection.execute(select(database_time())).scalar_one()
+    return connection.execute(delete(table).where(table.c.at <= now - keep)).rowcount

@@ -18,6 +18,10 @@ class Deed(StrEnum):
     TAKEN_OVER = "takenOver"
     ACTED_AS = "actedAs"
     """Somebody was let in as another one. `user` is who it was, the image names the other."""
+    RESTORED = "restored"
+    """A removal was undone."""
+    RELEASED = "released"
+    """What was restored is judged again like everything else."""
 
 
 def read_key(text: str) -> ResourceKey:

@@ -21,7 +21,7 @@ from controller.maildb.columns import BigNumber, Document, Id, Moment
 
 SCHEMA = "maildomain_controller"
 PREFIX = "mdc_"
-VERSIONS = ("0001", "0002", "0003", "0004")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every version of these tables, the newest last; each has a migration."""
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 
@@ -43,6 +43,8 @@ class Own:
     journal: Table
     frozen: Table
     hint: Table
+    pin: Table
+    seal: Table
 
     @property
     def version_table(self) -> str:
@@ -70,6 +72,8 @@ def own_tables(dialect: str) -> Own:
         journal=_journal(metadata, prefix),
         frozen=_frozen(metadata, prefix),
         hint=_hint(metadata, prefix),
+        pin=_pin(metadata, prefix),
+        seal=_seal(metadata, prefix),
     )
 
 
@@ -97,6 +101,7 @@ def _ledger(metadata: MetaData, prefix: str) -> Table:
         Column("sources", Document, nullable=False),
         Column("origin", Text, nullable=False),
         Column("since", Moment, nullable=False),
+        Column("identity", Text, comment="the sealed e-mail that a source was asked about"),
         UniqueConstraint("access_id"),
         CheckConstraint("origin IN ('granted', 'adopted')", name=f"ck_{prefix}access_ledger_origin"),
     )
@@ -194,6 +199,8 @@ def _journal(metadata: MetaData, prefix: str) -> Table:
         Column("case_id", Text),
         Column("evidence", Document, nullable=False),
         Column("image", Document, nullable=False, comment="the whole row, before a removal and after anything else"),
+        Column("hold", Text, comment="the hold whose approval let a removal go"),
+        Column("ledger", Document, comment="the ledger entry that a removal took along"),
     )
     Index(None, table.c.at)
     Index(None, table.c.domain, table.c.at)
@@ -222,3 +229,22 @@ def _hint(metadata: MetaData, prefix: str) -> Table:
         PrimaryKeyConstraint("owner", "kind", "subject"),
         CheckConstraint("kind IN ('user', 'domain')", name=f"ck_{prefix}hint_kind"),
     )
+
+
+def _pin(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}pin",
+        metadata,
+        Column("domain_id", Id, primary_key=True),
+        Column("user_id", Id, primary_key=True),
+        Column("access_id", Id, nullable=False),
+        Column("owner", Text, nullable=False),
+        Column("domain", Text, nullable=False, comment="canonical name"),
+        Column("hold", Text, comment="the hold whose approval had let the removal go"),
+        Column("since", Moment, nullable=False),
+    )
+
+
+def _seal(metadata: MetaData, prefix: str) -> Table:
+    """One row: a random key, so that what is kept of an e-mail means nothing outside of this database."""
+    return Table(f"{prefix}seal", metadata, Column("key", Text, primary_key=True))

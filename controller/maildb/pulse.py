@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, cast, func, literal, select
 
 from controller.maildb.application import Application
+from controller.maildb.fence import read_epoch
 from controller.maildb.freezing import read_freeze
 from controller.maildb.own import Own
 from controller.planning.facts import Freeze
@@ -30,9 +31,11 @@ class Pulse:
     domains: Beat
     accesses: Beat
     freeze: Freeze | None
+    epoch: int
+    """Of the fence: it rises with each command of this owner, whatever that has written."""
 
 
-def read_pulse(connection: Connection, application: Application, own: Own | None) -> Pulse:
+def read_pulse(connection: Connection, application: Application, own: Own | None, owner: str) -> Pulse:
     """Take the pulse, in the transaction of `connection`; `own` is None before the first `migrate`."""
     users, domains, accesses = application.users, application.domains, application.accesses
     return Pulse(
@@ -40,6 +43,7 @@ def read_pulse(connection: Connection, application: Application, own: Own | None
         _beat(connection, domains.c.updated_at, domains.c.id, (domains.c.name, domains.c.alias_of_id)),
         _beat(connection, accesses.c.updated_at, accesses.c.id, (accesses.c.role,)),
         read_freeze(connection, own) if own is not None else None,
+        read_epoch(connection, own, owner) if own is not None else 0,
     )
 
 

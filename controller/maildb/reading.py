@@ -24,6 +24,7 @@ from controller.planning.facts import (
     Case,
     CaseState,
     Claim,
+    Contest,
     DomainId,
     Granted,
     Hold,
@@ -32,7 +33,9 @@ from controller.planning.facts import (
     MailDomainRow,
     Origin,
     Owned,
+    Pin,
     Scope,
+    Seal,
     Snapshot,
     User,
     UserId,
@@ -79,6 +82,9 @@ def read_snapshot(
         freeze=read_freeze(connection, own) if own else None,
         granted=_granted(connection, own, owner, now) if own else {},
         known=_known(connection, own, owner) if own else {},
+        pins=read_pins(connection, own, owner) if own else {},
+        contests=_contests(connection, own, owner, now) if own else {},
+        seal=read_seal(connection, own) if own else None,
     )
 
 
@@ -147,12 +153,17 @@ def _accesses(
 def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, Owned]:
     table = own.ledger.c
     statement = select(
-        dashed(table.access_id), dashed(table.domain_id), dashed(table.user_id), table.origin, table.since
+        dashed(table.access_id),
+        dashed(table.domain_id),
+        dashed(table.user_id),
+        table.origin,
+        table.since,
+        table.identity,
     ).where(table.owner == owner)
     origins = {origin.value: origin for origin in Origin}
     return {
-        access: Owned(access, domain, user, origins[origin], since)
-        for access, domain, user, origin, since in connection.execute(statement).all()
+        access: Owned(access, domain, user, origins[origin], since, identity)
+        for access, domain, user, origin, since, identity in connection.execute(statement).all()
     }
 
 
@@ -206,6 +217,50 @@ def _spent_holds(connection: Connection, own: Own, owner: str) -> frozenset[str]
     return frozenset(connection.execute(statement).scalars())
 
 
+def read_pins(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, Pin]:
+    """The rows that a person has restored on behalf of this owner."""
+    table = own.pin.c
+    ids = (dashed(table.access_id), dashed(table.domain_id), dashed(table.user_id))
+    statement = select(*ids, table.domain, table.since, table.hold).where(table.owner == owner)
+    return {row[0]: Pin(*row) for row in connection.execute(statement)}
+
+
+CONTEST = timedelta(hours=24)
+"""How far back a second writer is looked for."""
+VANISHED = 3
+"""So many times in that time a row must have been written before its absence says that somebody removes it."""
+
+
+def _contests(connection: Connection, own: Own, owner: str, now: datetime) -> Mapping[Holding, Contest]:
+    """Find accesses that something else may write as well: the counts of our own deeds, where they are conspicuous."""
+    table = own.journal.c
+    wrote = table.what.in_((Deed.GRANTED, Deed.RESTORED))
+    written = func.count().filter(wrote)
+    removed = func.count().filter(table.what == Deed.REVOKED)
+    last_removed = func.max(table.id).filter(table.what == Deed.REVOKED, table.reason != Denied.__name__)
+    vanished = written - removed >= VANISHED
+    gone = func.coalesce(last_removed, 0) > func.coalesce(func.max(table.id).filter(wrote), 0)
+    statement = (
+        select(dashed(table.domain_id), dashed(table.user_id), vanished, gone)
+        .where(table.at > now - CONTEST, table.owner == owner, table.user_id.is_not(None))
+        .group_by(table.domain_id, table.user_id)
+        .having(vanished | gone)
+    )
+    return {
+        Holding(domain, user): Contest(bool(vanishes), bool(goes))
+        for domain, user, vanishes, goes in connection.execute(statement)
+    }
+
+
+def read_seal(connection: Connection, own: Own) -> Seal | None:
+    """How this database recognises e-mails."""
+    key = connection.execute(select(own.seal.c.key)).scalar()
+    return Seal(key) if key else None
+
+
+_COUNTED = (Deed.GRANTED, Deed.RESTORED, Deed.REVOKED)
+
+
 def _activity(
     connection: Connection, own: Own, now: datetime, windows: Collection[timedelta]
 ) -> Mapping[timedelta, Mapping[DomainName, Activity]]:
@@ -221,7 +276,7 @@ def _activity(
         select(table.domain, table.what, *counts)
         .where(
             table.at > now - ordered[-1],
-            table.what.in_([Deed.GRANTED, Deed.REVOKED]),
+            table.what.in_(_COUNTED),
             table.reason.not_in([Denied.__name__, Withdrawn.__name__]),
         )
         .group_by(table.domain, table.what)
@@ -233,7 +288,8 @@ def _activity(
                 found[window][domain][what] = number
     return {
         window: {
-            domain: Activity(done.get(Deed.GRANTED, 0), done.get(Deed.REVOKED, 0)) for domain, done in domains.items()
+            domain: Activity(done.get(Deed.GRANTED, 0) + done.get(Deed.RESTORED, 0), done.get(Deed.REVOKED, 0))
+            for domain, done in domains.items()
         }
         for window, domains in found.items()
     }

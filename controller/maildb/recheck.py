@@ -1,22 +1,24 @@
 """Is everything still as planned? Asked inside the writing transaction, before its first write."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import JSON, ColumnElement, Connection, Table, func, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from controller.errors import PlanOutdated
 from controller.maildb.application import Application
 from controller.maildb.columns import among, dashed
 from controller.maildb.own import Own
-from controller.planning.changes import Adoption, Changes, Grant, Revocation
-from controller.planning.facts import Access, AccessId, DomainId
+from controller.planning.changes import Adoption, Changes, Grant, Restoration, Revocation
+from controller.planning.facts import Access, AccessId, DomainId, UserId
 from controller.resources.names import DomainName
 
 Images = Mapping[AccessId, Mapping[str, Any]]
-"""Whole rows, by id, as the database holds them."""
+"""Whole rows, by id, as the database itself writes them in JSON: nothing of a row is lost, whatever its columns."""
 
-Touched = Grant | Adoption | Revocation
+Touched = Grant | Adoption | Revocation | Restoration
 
 
 def recheck(connection: Connection, application: Application, own: Own, owner: str, changes: Changes) -> Images:
@@ -25,13 +27,14 @@ def recheck(connection: Connection, application: Application, own: Own, owner: s
     Raises `PlanOutdated` at the first difference. What changes after this is seen by the statements that write:
     a UNIQUE key, the number of deleted rows, a foreign key at COMMIT.
     """
-    touched: tuple[Touched, ...] = (*changes.grants, *changes.adoptions, *changes.revocations)
+    appearing: tuple[Grant | Restoration, ...] = (*changes.grants, *changes.restorations)
+    touched: tuple[Touched, ...] = (*appearing, *changes.adoptions, *changes.revocations)
     if touched:
         _domains_stand(connection, application, touched)
         _domains_are_ours(connection, own, owner, {change.name for change in touched})
-    if changes.grants:
-        _users_are_active(connection, application, changes.grants)
-        _rows_are_absent(connection, application, changes.grants)
+    if appearing:
+        _users_are_active(connection, application, appearing)
+        _rows_are_absent(connection, application, appearing)
     standing: tuple[Adoption | Revocation, ...] = (*changes.adoptions, *changes.revocations)
     return _rows_stand(connection, application, [change.access for change in standing]) if standing else {}
 
@@ -57,16 +60,24 @@ def _domains_are_ours(connection: Connection, own: Own, owner: str, names: Itera
         raise PlanOutdated("a domain of the plan belongs to another owner now; nothing was written")
 
 
-def _users_are_active(connection: Connection, application: Application, grants: Iterable[Grant]) -> None:
-    planned = {grant.user for grant in grants}
+def _user(change: Grant | Restoration) -> UserId:
+    return change.user if isinstance(change, Grant) else change.access.user
+
+
+def _users_are_active(
+    connection: Connection, application: Application, appearing: Iterable[Grant | Restoration]
+) -> None:
+    planned = {_user(change) for change in appearing}
     table = application.users.c
     statement = select(dashed(table.id)).where(among(table.id, list(planned), connection.dialect), table.is_active)
     if set(connection.execute(statement).scalars()) != planned:
         raise PlanOutdated("a user of the plan is gone or inactive now; nothing was written")
 
 
-def _rows_are_absent(connection: Connection, application: Application, grants: Iterable[Grant]) -> None:
-    planned = {(grant.domain, grant.user) for grant in grants}
+def _rows_are_absent(
+    connection: Connection, application: Application, appearing: Iterable[Grant | Restoration]
+) -> None:
+    planned = {(_domain(change), _user(change)) for change in appearing}
     domains, users = ({pair[place] for pair in planned} for place in (0, 1))
     table = application.accesses.c
     statement = select(dashed(table.maildomain_id), dashed(table.user_id)).where(
@@ -79,14 +90,25 @@ def _rows_are_absent(connection: Connection, application: Application, grants: I
 
 def _rows_stand(connection: Connection, application: Application, planned: Iterable[Access]) -> Images:
     rows = {access.id: access for access in planned}
-    statement = select(application.accesses).where(among(application.accesses.c.id, list(rows), connection.dialect))
-    images = {row["id"]: row for row in connection.execute(statement).mappings()}
+    table = application.accesses
+    columns = (dashed(table.c.id), dashed(table.c.maildomain_id), dashed(table.c.user_id), table.c.role)
+    statement = select(*columns, _image(connection, table)).where(among(table.c.id, list(rows), connection.dialect))
     admin = application.shape.admin
-    if images.keys() != rows.keys() or any(not _same(rows[key], row, admin) for key, row in images.items()):
+    images = {
+        key: image
+        for key, domain, user, role, image in connection.execute(statement)
+        if (domain, user, role) == (rows[key].domain, rows[key].user, admin)
+    }
+    if images.keys() != rows.keys():
         raise PlanOutdated("an access of the plan is gone or another one now; nothing was written")
-    return {key: dict(row) for key, row in images.items()}
+    return images
 
 
-def _same(planned: Access, row: RowMapping, admin: int | str) -> bool:
-    stands = (row["maildomain_id"], row["user_id"], row["role"])
-    return stands == (planned.domain, planned.user, admin)
+def _image(connection: Connection, table: Table) -> ColumnElement[Any]:
+    if connection.dialect.name == "postgresql":
+        return func.to_jsonb(table.table_valued(), type_=JSONB())
+    # Without their types: as text, to the byte.
+    pairs: Iterable[tuple[ColumnElement[Any], ColumnElement[Any]]] = (
+        (literal(column.name), literal_column(f'"{column.name}"')) for column in table.c
+    )
+    return func.json_object(*chain.from_iterable(pairs), type_=JSON())

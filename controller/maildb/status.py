@@ -61,6 +61,8 @@ class StatusFacts:
     lost: tuple[Lost, ...]
     """The newest first."""
     freeze: Freeze | None = None
+    pins: int = 0
+    """Restored rows that are kept until they are released."""
 
 
 def read_status(connection: Connection, owner: str) -> StatusFacts:
@@ -80,6 +82,7 @@ def read_status(connection: Connection, owner: str) -> StatusFacts:
         oldest,
         _lost(connection, own, now),
         read_freeze(connection, own),
+        connection.execute(select(func.count()).where(own.pin.c.owner == owner)).scalar_one(),
     )
 
 

@@ -4,14 +4,14 @@ Grants come before revocations, and COMMIT is the statement that can fail, becau
 deferred (invariant 3).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, RowMapping, delete, select
 
 from controller.errors import PlanOutdated
 from controller.maildb import fence
@@ -23,8 +23,9 @@ from controller.maildb.freezing import refuse_when_frozen
 from controller.maildb.keeping import Deed, write_evidence
 from controller.maildb.own import Own, own_tables
 from controller.maildb.recheck import Images, Touched, recheck
-from controller.planning.changes import Changes, Grant, NotEntitled, Revocation, Withdrawn
-from controller.planning.facts import AccessId, Case, Hold, Known, Origin
+from controller.maildb.restoring import release, restore
+from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, Revocation, Withdrawn
+from controller.planning.facts import Access, AccessId, Case, Hold, Known, Origin, Pin
 from controller.resources.names import DomainName, ResourceKey
 
 
@@ -37,22 +38,31 @@ class Written:
     revoked: int = 0
     at: datetime | None = None
     """Database time, in every row that was written."""
+    restored: int = 0
 
 
 def write_changes(
-    connection: Connection, application: Application, writer: Writer, changes: Changes, *, epoch: int
+    connection: Connection,
+    application: Application,
+    writer: Writer,
+    changes: Changes,
+    *,
+    epoch: int,
+    despite_freeze: bool = False,
 ) -> Written:
     """Carry changes out in the transaction of `connection`.
 
-    Raises `Frozen`, and `PlanOutdated` at the first difference.
+    Raises `Frozen` unless a person wants it `despite_freeze`, and `PlanOutdated` at the first difference.
     """
     own = own_tables(connection.dialect.name)
     entered = fence.enter(connection, own, writer, epoch)
-    refuse_when_frozen(connection, own)
+    if not despite_freeze:
+        refuse_when_frozen(connection, own)
     images = recheck(connection, application, own, writer.owner, changes)
     _Transaction(connection, application, own, writer, changes, images, entered.now).carry_out()
     fence.leave(connection, own, writer, entered)
-    return Written(len(changes.grants), len(changes.adoptions), len(changes.revocations), entered.now)
+    counts = (len(changes.grants), len(changes.adoptions), len(changes.revocations))
+    return Written(*counts, entered.now, len(changes.restorations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +80,19 @@ class _Transaction:
     def carry_out(self) -> None:
         granted = [self._access_row(grant) for grant in self.changes.grants]
         insert_rows(self.connection, self.application.accesses, granted)
-        self._revoke()
+        restored = restore(
+            self.connection, self.application, self.own, self.writer, self.changes.restorations, now=self.now
+        )
+        ledger = self._revoke()
         self._update_ledger(granted)
+        release(self.connection, self.own, self.writer, self.changes.released)
         insert_rows(
             self.connection, self.own.case, [self._case_row(case) for case in self.changes.cases], replacing=("id",)
         )
         self._update_holds()
         self._claim()
         insert_rows(self.connection, self.own.known, [self._known_row(known) for known in self.changes.known])
-        insert_rows(self.connection, self.own.journal, list(self._entries(granted)))
+        insert_rows(self.connection, self.own.journal, list(self._entries(granted, restored, ledger)))
 
     def _access_row(self, grant: Grant) -> Row:
         return {
@@ -90,10 +104,12 @@ class _Transaction:
             "role": self.application.shape.admin,
         }
 
-    def _revoke(self) -> None:
+    def _revoke(self) -> Mapping[AccessId, Row]:
+        """Delete; the ledger entries that go along, as they are restored one day."""
         revocations = self.changes.revocations
         if not revocations:
-            return
+            return {}
+        kept = self._ledger_of([item.access.id for item in revocations])
         table = self.application.accesses
         statement = delete(table).where(
             among(table.c.id, [item.access.id for item in revocations], self.connection.dialect),
@@ -101,6 +117,13 @@ class _Transaction:
         )
         if self.connection.execute(statement).rowcount != len(revocations):
             raise PlanOutdated("an access of the plan went away during the write; nothing was written")
+        return kept
+
+    def _ledger_of(self, accesses: Sequence[AccessId]) -> Mapping[AccessId, Row]:
+        table = self.own.ledger
+        named = among(table.c.access_id, accesses, self.connection.dialect)
+        rows = self.connection.execute(select(table).where(named, table.c.owner == self.writer.owner)).mappings()
+        return {row["access_id"]: _as_json(row) for row in rows}
 
     def _update_ledger(self, granted: Sequence[Row]) -> None:
         table = self.own.ledger
@@ -109,26 +132,22 @@ class _Transaction:
             left = among(table.c.access_id, gone, self.connection.dialect)
             self.connection.execute(delete(table).where(left, table.c.owner == self.writer.owner))
         rows = [
-            self._ledger_row(row["id"], row["maildomain_id"], row["user_id"], grant.sources, Origin.GRANTED)
+            self._ledger_row(Access(row["id"], grant.domain, grant.user, admin=True), grant, Origin.GRANTED)
             for row, grant in zip(granted, self.changes.grants, strict=True)
         ]
-        rows += [
-            self._ledger_row(item.access.id, item.access.domain, item.access.user, item.sources, Origin.ADOPTED)
-            for item in self.changes.adoptions
-        ]
+        rows += [self._ledger_row(item.access, item, Origin.ADOPTED) for item in self.changes.adoptions]
         insert_rows(self.connection, table, rows, replacing=("domain_id", "user_id"))
 
-    def _ledger_row(
-        self, access: AccessId, domain: str, user: str, sources: tuple[ResourceKey, ...], origin: Origin
-    ) -> Row:
+    def _ledger_row(self, access: Access, change: Grant | Adoption, origin: Origin) -> Row:
         return {
-            "domain_id": domain,
-            "user_id": user,
-            "access_id": access,
+            "domain_id": access.domain,
+            "user_id": access.user,
+            "access_id": access.id,
             "owner": self.writer.owner,
-            "sources": _texts(sources),
+            "sources": _texts(change.sources),
             "origin": origin,
             "since": self.now,
+            "identity": change.identity,
         }
 
     def _case_row(self, case: Case) -> Row:
@@ -187,36 +206,42 @@ class _Transaction:
         if insert_rows(self.connection, self.own.claim, rows, replacing=("domain",), own="owner") != len(rows):
             raise PlanOutdated("another owner has claimed a domain of the plan; nothing was written")
 
-    def _entries(self, granted: Sequence[Row]) -> Iterator[Row]:
+    def _entries(
+        self, granted: Sequence[Row], restored: Mapping[int, Row], ledger: Mapping[AccessId, Row]
+    ) -> Iterator[Row]:
         written = {"created_at": str(self.now), "updated_at": str(self.now)}
         for row, grant in zip(granted, self.changes.grants, strict=True):
-            yield self._entry(Deed.GRANTED, grant, grant.reason, row, {**row, **written})
+            access = Access(row["id"], grant.domain, grant.user, admin=True)
+            yield self._entry(Deed.GRANTED, grant, access, grant.reason, {**row, **written}) | _by(grant.sources)
         for adoption in self.changes.adoptions:
-            row = self.images[adoption.access.id]
-            yield self._entry(Deed.ADOPTED, adoption, adoption.reason.value, row, _image(row))
+            image = self.images[adoption.access.id]
+            reason = adoption.reason.value
+            yield self._entry(Deed.ADOPTED, adoption, adoption.access, reason, image) | _by(adoption.sources)
         for revocation in self.changes.revocations:
-            yield self._revoked(revocation)
+            yield self._revoked(revocation, ledger.get(revocation.access.id))
+        for item in self.changes.restorations:
+            image = restored[item.removal.entry]
+            yield self._entry(Deed.RESTORED, item, item.access, "Rollback", image) | {"hold": item.removal.hold}
+        for pin in self.changes.released:
+            access = Access(pin.access, pin.domain, pin.user, admin=True)
+            yield self._entry(Deed.RELEASED, pin, access, "Released", {}) | {"hold": pin.hold}
         for domain, resource in self.changes.claims:
             yield self._line(Deed.CLAIMED, domain, "Claimed", image={"resource": str(resource)})
 
-    def _revoked(self, revocation: Revocation) -> Row:
-        row = self.images[revocation.access.id]
-        entry = self._entry(Deed.REVOKED, revocation, revocation.reason, row, _image(row))
+    def _revoked(self, revocation: Revocation, ledger: Row | None) -> Row:
+        image = self.images[revocation.access.id]
+        entry = self._entry(Deed.REVOKED, revocation, revocation.access, revocation.reason, image)
+        entry |= {"sources": _texts(revocation.sources), "ledger": ledger}
         match revocation.proof:
             case NotEntitled(case, evidence):
-                entry |= {"case_id": case.id, "evidence": write_evidence(evidence)}
+                entry |= {"case_id": case.id, "hold": case.hold, "evidence": write_evidence(evidence)}
             case Withdrawn(case):
-                entry |= {"case_id": case.id}
+                entry |= {"case_id": case.id, "hold": case.hold}
         return entry
 
-    def _entry(self, what: Deed, change: Touched, reason: str, row: Row, image: Row) -> dict[str, Any]:
+    def _entry(self, what: Deed, change: Touched | Pin, access: Access, reason: str, image: Row) -> dict[str, Any]:
         entry = self._line(what, change.name, reason, image=image)
-        return entry | {
-            "domain_id": row["maildomain_id"],
-            "user_id": row["user_id"],
-            "access_id": row["id"],
-            "sources": _texts(change.sources),
-        }
+        return entry | {"domain_id": access.domain, "user_id": access.user, "access_id": access.id}
 
     def _line(self, what: Deed, domain: DomainName, reason: str, *, image: Row) -> dict[str, Any]:
         return {
@@ -233,6 +258,8 @@ class _Transaction:
             "case_id": None,
             "evidence": [],
             "image": image,
+            "hold": None,
+            "ledger": None,
         }
 
 
@@ -241,8 +268,10 @@ def _texts(sources: tuple[ResourceKey, ...]) -> list[str]:
     return [str(source) for source in sources]
 
 
-def _image(row: Row) -> dict[str, Any]:
-    """A row as JSON: numbers and texts as they are, everything else as its text."""
-    return {
-        name: value if value is None or isinstance(value, (int, str)) else str(value) for name, value in row.items()
-    }
+def _by(sources: tuple[ResourceKey, ...]) -> dict[str, Any]:
+    return {"sources": _texts(sources)}
+
+
+def _as_json(row: RowMapping) -> Row:
+    """A row of our own as it is written again one day."""
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

@@ -56,6 +56,7 @@ class Metrics:
         self._oldest_hold = Gauge("maildomain_oldest_hold_age_seconds", "Age of the oldest hold.", registry=registry)
         self._oldest_hold.set_function(lambda: self._age(self._hold_opened_at))
         self._pending = Gauge("maildomain_pending", "Names that have no row to point at yet.", registry=registry)
+        self._contested = Gauge("maildomain_contested", "Accesses left to another writer.", registry=registry)
         self._passes = Counter("maildomain_passes", "Passes by outcome.", ("outcome",), registry=registry)
         self._streak = Gauge("maildomain_failures_in_a_row", "Turns that failed since one did not.", registry=registry)
         self._pass_seconds = Histogram(
@@ -154,6 +155,7 @@ class Metrics:
         oldest_unconfirmed_seconds: float = 0.0,
         held: int = 0,
         pending: int = 0,
+        contested: int = 0,
         holds: int = 0,
         oldest_hold_seconds: float = 0.0,
     ) -> None:
@@ -167,6 +169,7 @@ class Metrics:
         self._suspected_at = now - oldest_unconfirmed_seconds if unconfirmed else None
         self._held.set(held)
         self._pending.set(pending)
+        self._contested.set(contested)
         self._holds.set(holds)
         self._hold_opened_at = now - oldest_hold_seconds if holds else None
         if not leading:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from controller.errors import InvalidInput, Problem
 from controller.maildb.connecting import read_url
@@ -31,6 +32,8 @@ class Install:
     """What may be managed by hand."""
     messages: Endpoint | None = None
     """Where domains are created; None where none are."""
+    retention: timedelta | None = None
+    """How long the journal is kept; None is for ever."""
 
     @property
     def watched(self) -> frozenset[str]:
@@ -66,6 +69,7 @@ def read_install(settings: Settings) -> Install:
         settings.freeze,
         Features(settings.feature_maildomain_create, settings.feature_maildomain_manage_accesses),
         messages,
+        timedelta(days=settings.journal_retention) if settings.journal_retention is not None else None,
     )
 
 

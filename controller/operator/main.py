@@ -60,6 +60,7 @@ async def operate(install: Install) -> None:
                 metrics=metrics,
                 features=install.features,
                 founder=founder,
+                retention=install.retention,
             )
             await _Operator(install, cluster, loop, metrics, stop).run()
 

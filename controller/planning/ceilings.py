@@ -5,7 +5,7 @@ its domains, and what one limit holds is not weighed by the next.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -79,15 +79,8 @@ class _Weighing:
 
     def _weigh_emails(self, draft: Draft) -> None:
         allowed = draft.standing.resource.spec.limits.admin_email_domains
-        if allowed is None:
-            return
-        users = self.snapshot.users
-        strangers = {
-            holding
-            for holding in draft.arrivals
-            if (email := users[holding.user].email) and email.domain not in allowed
-        }
-        self._hold(draft.scope, ADMIN_EMAIL_DOMAINS, strangers - self.held.keys() - self.approved)
+        outside = strangers(draft.arrivals, allowed, self.snapshot)
+        self._hold(draft.scope, ADMIN_EMAIL_DOMAINS, outside - self.held.keys() - self.approved)
 
     def _weigh_number(self, draft: Draft) -> None:
         """All grants wait, or none. A team that is replaced may exceed the limit by those who are on their way out."""
@@ -109,3 +102,13 @@ def ceilings(drafts: Sequence[Draft], snapshot: Snapshot, bench: Bench) -> Mappi
     judged = _Weighing(snapshot, bench)
     judged.weigh(drafts)
     return judged.held
+
+
+def strangers(arrivals: Iterable[Holding], allowed: Collection[str] | None, snapshot: Snapshot) -> frozenset[Holding]:
+    """Those whose e-mail is of none of the `allowed` domains; nobody where any is."""
+    if allowed is None:
+        return frozenset()
+    users = snapshot.users
+    return frozenset(
+        holding for holding in arrivals if (email := users[holding.user].email) and email.domain not in allowed
+    )

@@ -1,8 +1,20 @@
 """What is to be written? The changes that one pass carries out, all in one transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from controller.planning.facts import Access, AccessId, Case, DomainId, Evidence, Hold, Holding, Known, UserId
+from controller.planning.facts import (
+    Access,
+    AccessId,
+    Case,
+    DomainId,
+    Evidence,
+    Hold,
+    Holding,
+    Known,
+    Pin,
+    Removal,
+    UserId,
+)
 from controller.resources.maildomain import AdoptionPolicy
 from controller.resources.names import DomainName, ResourceKey
 
@@ -17,6 +29,8 @@ class Grant:
     sources: tuple[ResourceKey, ...]
     """The sources that name the user (D12: union)."""
     reason: str = "Entitled"
+    identity: str | None = None
+    """The sealed e-mail that was asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,8 @@ class Adoption:
     sources: tuple[ResourceKey, ...]
     reason: AdoptionPolicy = AdoptionPolicy.MATCHING
     """`Matching` when a source names the user, `All` when none does and a person has approved it."""
+    identity: str | None = None
+    """The sealed e-mail that was asked about."""
 
     @property
     def holding(self) -> Holding:
@@ -72,6 +88,23 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Restoration:
+    """A row to insert again as it was, with its ledger entry, and to pin."""
+
+    removal: Removal
+
+    @property
+    def access(self) -> Access:
+        """The row as it was."""
+        return self.removal.access
+
+    @property
+    def name(self) -> DomainName:
+        """Its domain."""
+        return self.removal.name
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """Everything one transaction writes. Empty means in sync: no statement at all (invariant 4)."""
 
@@ -88,7 +121,9 @@ class Changes:
     """Domains whose winning resource is new."""
     known: tuple[Known, ...] = ()
     """Declared objects that are worked with for the first time."""
+    restorations: tuple[Restoration, ...] = ()
+    released: tuple[Pin, ...] = ()
+    """Pins to take away."""
 
     def __bool__(self) -> bool:
-        written = (self.grants, self.adoptions, self.revocations, self.forgotten, self.cases, self.holds, self.claims)
-        return any((*written, self.known))
+        return any(getattr(self, part.name) for part in fields(self))

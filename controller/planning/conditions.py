@@ -147,12 +147,19 @@ def _ready(domain: DomainPlan, health: list[SourceHealth], *, carried_out: bool)
         return Ready("Unknown", Reason.SOURCE_STALE)
     if any(source.gathering for source in health):
         return Ready(None, Reason.PROGRESSING)
+    return _outcome(domain, carried_out=carried_out)
+
+
+def _outcome(domain: DomainPlan, *, carried_out: bool) -> Ready:
+    """Where everything that a decision needs is there: what it came to."""
     if domain.waits:
         return Ready("False", Reason.REVOCATIONS_HELD)
     if not carried_out and (domain.grants or domain.revocations or domain.adoptions):
         return Ready(None, Reason.CHANGES_PENDING)
     if domain.suspected:
         return Ready(None, Reason.SUSPECTED)
+    if domain.contested:
+        return Ready("False", Reason.CONTESTED)
     return Ready("True", Reason.OBSERVING if domain.suppressed else Reason.IN_SYNC)
 
 
@@ -211,6 +218,8 @@ def _drifted(domain: DomainPlan, *, carried_out: bool, rows_removed: bool) -> Co
         return Condition(ConditionType.DRIFTED, "True", Reason.ROWS_REMOVED)
     if not carried_out and (domain.grants or domain.revocations):
         return Condition(ConditionType.DRIFTED, "True", Reason.CHANGES_PENDING)
+    if domain.contested:
+        return Condition(ConditionType.DRIFTED, "True", Reason.CONTESTED)
     return Condition(ConditionType.DRIFTED, "False", Reason.NO_DRIFT)
 
 

@@ -8,10 +8,12 @@ from controller.planning.changes import Adoption, Grant
 from controller.planning.facts import (
     Access,
     AccessId,
+    Contest,
+    DomainId,
     Evidence,
+    Holding,
     MailDomainRow,
     Snapshot,
-    User,
     UserId,
 )
 from controller.planning.identity import Identities
@@ -26,6 +28,8 @@ class KeepReason(StrEnum):
 
     ENTITLED = "Entitled"
     PROTECTED = "Protected"
+    PINNED = "Pinned"
+    CONTESTED = "Contested"
     FOREIGN = "Foreign"
     INACTIVE = "Inactive"
     NO_EMAIL = "NoEmail"
@@ -45,6 +49,8 @@ class Suspect:
     evidence: tuple[Evidence, ...]
     confirmed: bool
     """Whether each source has said so at two asks that lie far enough apart."""
+    renamed: bool = False
+    """Whether the user had another e-mail when the row became ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,10 @@ class Difference:
     """ADMIN rows that are known to be right: an open case about one of them closes."""
     protected: int = 0
     """ADMIN rows of protected administrators."""
+    pinned: int = 0
+    """ADMIN rows that a person has restored."""
+    contested: int = 0
+    """Accesses that something else writes as well: neither granted nor revoked."""
     pending: int = 0
     ambiguous: int = 0
 
@@ -120,15 +130,17 @@ def compare(
     admins = tuple(row for row in rows if row.admin)
     owned = frozenset(row.id for row in admins if row.id in snapshot.ledger)
     protected = identities.matching(domain.spec.protected_admins)
-    view = _View(domain, voices, snapshot.users, frozenset(named), protected, owned)
-    suspects, settled = [], []
+    view = _View(domain, voices, snapshot, frozenset(named), protected, owned)
+    absent = desired - holders
+    vanished = frozenset(user for user in absent if _contest(snapshot, located.row.id, user).vanished)
+    suspects, kept = [], {}
     for row in admins:
         if row.user in denied:
             continue
         if (keep := view.reason_to_keep(row)) is None:
             suspects.append(view.suspect(row))
-        elif keep.closes_case:
-            settled.append(row.id)
+        else:
+            kept[row.id] = keep
     leaving = {item.access.id for item in suspects}
     staying = [row for row in admins if row.id not in owned | leaving and row.user not in denied]
     return Difference(
@@ -137,13 +149,16 @@ def compare(
         admins=admins,
         owned=owned,
         missing=tuple(
-            Grant(located.row.id, domain.domain, user, view.naming(user)) for user in sorted(desired - holders)
+            Grant(located.row.id, domain.domain, user, view.naming(user), identity=view.identity(user))
+            for user in sorted(absent - vanished)
         ),
         adoptable=_adoptable(domain, staying, desired, view),
         suspects=tuple(suspects),
         denied=tuple(row for row in admins if row.user in denied),
-        settled=frozenset(settled),
+        settled=frozenset(row for row, keep in kept.items() if keep.closes_case),
         protected=sum(row.user in protected for row in admins),
+        pinned=sum(row.id in snapshot.pins for row in admins),
+        contested=len(vanished) + sum(keep is KeepReason.CONTESTED for keep in kept.values()),
         pending=pending,
         ambiguous=_people(unclear - holders, snapshot),
     )
@@ -156,7 +171,7 @@ def reason_to_keep(
     named = frozenset(user for voice in voices for user in voice.names.get(domain.domain, ()))
     protected = identities.matching(domain.spec.protected_admins)
     owned = frozenset({access.id} & snapshot.ledger.keys())
-    return _View(domain, voices, snapshot.users, named, protected, owned).reason_to_keep(access)
+    return _View(domain, voices, snapshot, named, protected, owned).reason_to_keep(access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +180,7 @@ class _View:
 
     domain: MailDomain
     voices: tuple[Voice, ...]
-    users: Mapping[UserId, User]
+    snapshot: Snapshot
     named: frozenset[UserId]
     protected: frozenset[UserId]
     owned: frozenset[AccessId]
@@ -175,9 +190,13 @@ class _View:
             return KeepReason.ENTITLED
         if access.user in self.protected:
             return KeepReason.PROTECTED
+        if access.id in self.snapshot.pins:
+            return KeepReason.PINNED
+        if access.id not in self.owned and _contest(self.snapshot, access.domain, access.user).removed:
+            return KeepReason.CONTESTED
         if self.domain.spec.ownership is Ownership.LEDGER and access.id not in self.owned:
             return KeepReason.FOREIGN
-        user = self.users.get(access.user)
+        user = self.snapshot.users.get(access.user)
         if user is None or not user.active:
             return KeepReason.INACTIVE
         if user.email is None:
@@ -193,7 +212,17 @@ class _View:
             access,
             tuple(evidence(voice, answer) for voice, answer in proofs),
             confirmed=all(voice.agrees_twice(answer) for voice, answer in proofs),
+            renamed=self._renamed(access),
         )
+
+    def _renamed(self, access: Access) -> bool:
+        owned = self.snapshot.ledger.get(access.id)
+        return owned is not None and owned.identity is not None and owned.identity != self.identity(access.user)
+
+    def identity(self, user: UserId) -> str | None:
+        """What the ledger keeps of the user's present e-mail."""
+        email, seal = self.snapshot.users[user].email, self.snapshot.seal
+        return seal.of(email) if seal is not None and email is not None else None
 
     def naming(self, user: UserId) -> tuple[ResourceKey, ...]:
         return tuple(voice.key for voice in self.voices if user in voice.names.get(self.domain.domain, ()))
@@ -206,24 +235,32 @@ def _adoptable(
     policy = domain.spec.adoption
     if policy is AdoptionPolicy.NEVER:
         return ()
-    matching = [Adoption(row, domain.domain, view.naming(row.user)) for row in foreign if row.user in desired]
+    matching = [
+        Adoption(row, domain.domain, view.naming(row.user), identity=view.identity(row.user))
+        for row in foreign
+        if row.user in desired
+    ]
     if policy is AdoptionPolicy.MATCHING:
         return tuple(matching)
     sources = tuple(voice.key for voice in view.voices)
-    others = [Adoption(row, domain.domain, sources, policy) for row in foreign if row.user not in desired]
+    others = [
+        Adoption(row, domain.domain, sources, policy, view.identity(row.user))
+        for row in foreign
+        if row.user not in desired
+    ]
     return (*matching, *others)
 
 
-def withdrawing(difference: Difference, protected: Collection[UserId]) -> Difference:
+def withdrawing(difference: Difference, spared: Collection[UserId], pins: Collection[AccessId]) -> Difference:
     """The same domain when it is given up: what is ours has to go, whatever the sources say, and nothing comes.
 
-    Protected administrators stay.
+    Protected administrators (`spared`) and what a person has restored (`pins`) stay.
     """
     denied = {row.id for row in difference.denied}
     leaving = tuple(
         row
         for row in difference.admins
-        if row.id in difference.owned and row.id not in denied and row.user not in protected
+        if row.id in difference.owned and row.id not in denied and row.user not in spared and row.id not in pins
     )
     going = {row.id for row in leaving}
     return replace(
@@ -233,6 +270,10 @@ def withdrawing(difference: Difference, protected: Collection[UserId]) -> Differ
         suspects=tuple(Suspect(row, (), confirmed=True) for row in leaving),
         settled=frozenset(row.id for row in difference.admins if row.id not in going),
     )
+
+
+def _contest(snapshot: Snapshot, domain: DomainId, user: UserId) -> Contest:
+    return snapshot.contests.get(Holding(domain, user), Contest())
 
 
 def _undeliverable(domain: MailDomain, voices: tuple[Voice, ...], identities: Identities) -> int:

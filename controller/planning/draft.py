@@ -99,7 +99,8 @@ class Drafter:
         located = self.located.get(resource.domain, NOWHERE)
         difference = compare(resource, located, voices, self.snapshot, self.identities)
         if mode is Mode.WITHDRAW:
-            difference = withdrawing(difference, self.identities.matching(resource.spec.protected_admins))
+            spared = self.identities.matching(resource.spec.protected_admins)
+            difference = withdrawing(difference, spared, self.snapshot.pins)
         draft = Draft(standing, mode, suspended, difference)
         if located.row is None or suspended:
             return draft

@@ -5,6 +5,7 @@ Every room speaks in these types: `entitlements` makes answers, `maildb` makes t
 datetimes of the database's clock; the two are never compared with each other.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -203,6 +204,8 @@ class Owned:
     origin: Origin
     since: datetime
     """Database time at which it became ours."""
+    identity: str | None = None
+    """The sealed e-mail that the source was asked about then."""
 
 
 class CaseState(StrEnum):
@@ -321,6 +324,56 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """One row that a person has restored: no case is opened about it until it is released."""
+
+    access: AccessId
+    domain: DomainId
+    user: UserId
+    name: DomainName
+    since: datetime
+    """Database time at which it was restored."""
+    hold: str | None = None
+    """The hold whose approval had let the removal go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One removal, as the journal has it."""
+
+    entry: int
+    """The id of the journal entry, which holds the whole row."""
+    at: datetime
+    access: Access
+    name: DomainName
+    reason: str
+    hold: str | None
+    fits: bool
+    """Whether the row of then has exactly the columns of now; another one can't be restored as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What the journal of the last day says about one access that something else may write as well."""
+
+    vanished: bool = False
+    """We have written the row three times, and have not removed it ourselves: if it is missing, somebody removes it."""
+    removed: bool = False
+    """We have removed the row, and not written it since: if it is there, somebody has brought it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A key that only this database has, to recognise an e-mail without keeping it."""
+
+    key: str = field(repr=False)
+
+    def of(self, email: Email) -> str:
+        """What is kept in place of the e-mail."""
+        return hashlib.blake2b(email.key.encode(), key=self.key.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Freeze:
     """Everything is stopped, by a row in our schema or by the process itself."""
 
@@ -360,3 +413,9 @@ class Snapshot:
     """What the sources made this owner grant and adopt; those that are missing: nothing."""
     known: Mapping[Scope, Known] = field(default_factory=dict)
     """Declared objects that this owner has worked with."""
+    pins: Mapping[AccessId, Pin] = field(default_factory=dict)
+    """Rows that a person has restored."""
+    contests: Mapping[Holding, Contest] = field(default_factory=dict)
+    """Accesses that something else may write as well."""
+    seal: Seal | None = None
+    """How e-mails are recognised; None before the first `migrate`."""

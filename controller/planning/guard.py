@@ -15,7 +15,10 @@ from controller.planning.facts import Activity, Case, CaseState, Hold, Holding, 
 from controller.resources.conditions import Reason
 from controller.resources.model import RevocationLimit
 from controller.resources.names import ResourceKey
+from controller.resources.quantities import format_duration
 
+IDENTITY_DOUBT = timedelta(hours=24)
+"""How long somebody whose e-mail has changed keeps what no source names any more."""
 HOLD_LIFETIME = timedelta(hours=24)
 """How long a hold may be approved; afterwards what still trips gets a new one."""
 
@@ -23,6 +26,7 @@ REVOCATIONS = "revocations"
 PLAUSIBILITY = "plausibility"
 MIN_ADMINS = "minAdmins"
 MAX_ADMINS = "maxAdmins"
+IDENTITY_CHANGED = "identityChanged"
 ADMIN_EMAIL_DOMAINS = "adminEmailDomains"
 GRANTS = "grants"
 ADOPTION = "adoption"
@@ -33,6 +37,7 @@ LIMIT_REASONS = {
     PLAUSIBILITY: Reason.WAVE_IMPLAUSIBLE,
     MIN_ADMINS: Reason.MIN_ADMINS,
     MAX_ADMINS: Reason.MAX_ADMINS,
+    IDENTITY_CHANGED: Reason.IDENTITY_CHANGED,
     ADMIN_EMAIL_DOMAINS: Reason.ADMIN_EMAIL_DOMAINS,
     GRANTS: Reason.GRANT_LIMIT,
     ADOPTION: Reason.ADOPTION,
@@ -234,9 +239,16 @@ def judge(
     for ward in domains:
         _weigh(ward, bench, held, before=settled)
     for ward in domains:
+        _doubt_identities(ward, bench, held)
+    for ward in domains:
         _defend_floor(ward, floors[ward.scope.key], bench, held)
     cases = {item.case.access: item for ward in domains for item in ward.cases}
-    executable = tuple(item for item in cases.values() if _goes(item, held, ripe))
+    approved = {access: hold.id for hold in bench.standing.values() if hold.approved for access in hold.accesses}
+    executable = tuple(
+        replace(item, case=replace(item.case, hold=approved.get(item.case.holding)))
+        for item in cases.values()
+        if _goes(item, held, ripe)
+    )
     going = {item.case.access for item in executable}
     bench.use([item.case.holding for item in executable])
     rest = tuple(_restate(item, held, bench) for access, item in cases.items() if access not in going)
@@ -277,6 +289,16 @@ def _weigh(ward: Ward, bench: Bench, held: dict[Holding, Hold], before: Collecti
             if not hold.approved:
                 held.update((access, hold) for access in hold.accesses if access not in held)
     return decided
+
+
+def _doubt_identities(ward: Ward, bench: Bench, held: dict[Holding, Hold]) -> None:
+    """Hold who had another e-mail when the row became ours: perhaps the answer is about somebody else's address."""
+    young = (item for item in ward.cases if bench.now - item.case.opened_at < IDENTITY_DOUBT)
+    doubted = (item for item in young if item.suspect is not None and item.suspect.renamed)
+    waiting = frozenset(item.case.holding for item in doubted) - held.keys()
+    for hold in bench.hold(ward.scope, f"{IDENTITY_CHANGED} {format_duration(IDENTITY_DOUBT)}", waiting):
+        if not hold.approved:
+            held.update((access, hold) for access in hold.accesses)
 
 
 def _defend_floor(ward: Ward, floor: Floor, bench: Bench, held: dict[Holding, Hold]) -> None:

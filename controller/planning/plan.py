@@ -80,6 +80,11 @@ class DomainPlan:
         return bool(self.held) or (self.halted is not None and self.suspected > 0)
 
     @property
+    def contested(self) -> int:
+        """How many accesses are left to something else that writes them as well."""
+        return self.difference.contested if self.mode is not Mode.OBSERVE else 0
+
+    @property
     def suppressed(self) -> int:
         """How many changes the mode or `suspend` leaves undone."""
         return self.suppressed_grants + self.suppressed_revocations

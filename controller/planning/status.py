@@ -29,6 +29,10 @@ class Counts:
     pending: int
     ambiguous: int
     protected: int
+    contested: int
+    """Accesses that something else writes as well."""
+    pinned: int
+    """Administrators whom a person has restored."""
     denied: int
     """Denied administrators whose rows stand."""
     suspected: int
@@ -51,6 +55,8 @@ def count(domain: DomainPlan, *, carried_out: bool = True) -> Counts:
         pending=difference.pending,
         ambiguous=difference.ambiguous,
         protected=difference.protected,
+        contested=domain.contested,
+        pinned=difference.pinned,
         denied=sum(row.id not in gone for row in difference.denied),
         suspected=domain.suspected,
         held=len(domain.held),

@@ -45,6 +45,10 @@ class Reason(Explained):
     PROGRESSING = "Progressing", "Answers are still being gathered."
     RECONCILED = "Reconciled", "Nothing is under way."
     CHANGES_PENDING = "ChangesPending", "There are changes that have not been carried out yet."
+    CONTESTED = (
+        "Contested",
+        "Something undoes what is written here, probably the mail application at login; those accesses are left to it.",
+    )
     DOMAIN_MISSING = "DomainMissing", "The mail database has no such domain yet."
     DOMAIN_AMBIGUOUS = "DomainAmbiguous", "The mail database has this domain under a name that is not canonical only."
     DOMAIN_ALIAS = "DomainAlias", "The domain is an alias of another one; aliases have no administrators of their own."
@@ -70,6 +74,10 @@ class Reason(Explained):
     WITHIN_LIMITS = "WithinLimits", "Nothing is held."
     REVOCATION_LIMIT = "RevocationLimit", "More revocations than the limit allows wait for approval."
     MIN_ADMINS = "MinAdmins", "Revocations that would leave fewer than minAdmins administrators wait for approval."
+    IDENTITY_CHANGED = (
+        "IdentityChanged",
+        "Administrators whose e-mail has changed since they became so are kept for a day, or until approved.",
+    )
     MAX_ADMINS = "MaxAdmins", "Grants that would make more than maxAdmins administrators wait for approval."
     ADMIN_EMAIL_DOMAINS = "AdminEmailDomains", "Grants to people of other e-mail domains wait for approval."
     GRANT_LIMIT = "GrantLimit", "More grants in a day than the source usually makes wait for approval."

@@ -3,13 +3,16 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
+from controller.engine.rollback import release, undo
 from controller.errors import NotAuthorized, SchemaUnknown
 from controller.maildb.database import MailDatabase
+from controller.maildb.journal import Selection
 from controller.planning.changes import Changes
 from controller.planning.facts import CaseState
 from controller.resources.names import DomainName
@@ -108,7 +111,21 @@ def test_everything_works_under_exactly_these_grants(database: MailDatabase, ins
     database.pulse()
     database.note_hints({X})
     database.take_hints()
-    database.release(seized + 1)
+    database.freeze("a drill")
+    database.await_writes()
+    assert database.lift_freeze()
+    since = Selection(since=timedelta(hours=1))
+    assert undo(database, since, write=True).written
+    assert release(database, since, write=True).written
+    database.release(database.snapshot((), ()).epoch)
+
+
+def test_pruning_needs_a_grant_of_its_own(database: MailDatabase, installed: MailWorld) -> None:
+    with pytest.raises(NotAuthorized):
+        database.prune_journal(timedelta(days=32))
+    ran = psql(as_role(installed.url, OWNER_ROLE), "-v", f"role={ROLE}", "-v", "prune=yes", "-f", str(SCRIPT))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert database.prune_journal(timedelta(days=32)) == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller.maildb.database import MailDatabase
+from controller.maildb.journal import Selection
 from controller.planning.changes import Changes
 from controller.planning.facts import Access, AccessId, CaseState, Scope
 from controller.resources.names import DomainName
@@ -76,10 +77,10 @@ def test_the_journal_is_read_newest_first_and_filtered(database: MailDatabase, w
     write(database, scene(world).changes)
     everything = database.journal()
     assert [entry.id for entry in everything] == sorted((entry.id for entry in everything), reverse=True)
-    assert database.journal(domain=X) == everything
-    assert database.journal(domain=DomainName("y.fr")) == ()
-    assert database.journal(since=timedelta(hours=1)) == everything
-    assert database.journal(since=timedelta(0)) == ()
+    assert database.journal(Selection(domain=X)) == everything
+    assert database.journal(Selection(domain=DomainName("y.fr"))) == ()
+    assert database.journal(Selection(since=timedelta(hours=1))) == everything
+    assert database.journal(Selection(since=timedelta(0))) == ()
     assert database.journal(limit=2) == everything[:2]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from controller.errors import PlanOutdated
 from controller.maildb.database import MailDatabase
+from controller.maildb.journal import Selection
 from controller.planning.changes import Changes, Denied, Grant, Revocation
 from controller.planning.facts import CaseState
 from controller.resources.names import DomainName, ResourceKey
@@ -74,9 +75,8 @@ def test_the_journal_keeps_the_whole_row_and_why(database: MailDatabase, world: 
     assert set(entries) == {"granted", "adopted", "revoked", "claimed"}
     revoked = entries["revoked"]
     assert revoked.image["note"] == "by hand"
-    bare = str.maketrans("", "", "-")
-    assert {str(value).removesuffix("+00:00").translate(bare) for value in revoked.image.values()} == {
-        str(value).removesuffix("+00:00").translate(bare) for value in image.values()
+    assert {str(value).replace("T", " ") for value in revoked.image.values()} == {
+        str(value) for value in image.values()
     }
     assert revoked.image.keys() == image.keys()
     assert (revoked.at, revoked.domain, revoked.reason) == (written.at, X, "NotEntitled")
@@ -382,7 +382,7 @@ def test_names_of_several_domains_in_one_transaction(database: MailDatabase, wor
     grants = tuple(Grant(place, DomainName(name), user, (SOURCE,)) for name, place in places.items())
     row = access(world.admin(world.user(), places["d0.fr"]), "", "")
     assert write(database, Changes(grants=grants)).granted == 5
-    assert {entry.domain for entry in database.journal(since=timedelta(hours=1))} == set(places)
+    assert {entry.domain for entry in database.journal(Selection(since=timedelta(hours=1)))} == set(places)
     assert row.id not in database.snapshot((), ()).ledger
 
 

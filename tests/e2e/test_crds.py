@@ -134,7 +134,7 @@ def status_of(kind: str) -> dict[str, Any]:
         wave = {"startedAt": NOW, "finishedAt": NOW, **counts}
         return common | {"wave": wave, "estimatedRound": rounds, "epoch": 3, "conditions": [ready, reachable]}
     people = ("desired", "actual", "owned", "foreign", "pending", "ambiguous")
-    names = (*people, "protected", "denied", "suspected", "held")
+    names = (*people, "protected", "contested", "pinned", "denied", "suspected", "held")
     admins = {name: number for number, name in enumerate(names, 11)}
     services = {"members": 3, "allowed": {"drive": 1}, "wouldLose": 2, "wouldGain": 0, "lastRowLeak": 1}
     change = {"time": NOW, "granted": 1, "revoked": 2}

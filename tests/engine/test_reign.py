@@ -1,9 +1,14 @@
 """The operator's work over a real database, with objects in memory and a clock of its own."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
+from controller.engine.rollback import release, undo
 from controller.engine.world import Kind
 from controller.maildb.database import MailDatabase
+from controller.maildb.journal import Selection
 from controller.maildb.writing import Written
 from controller.planning.changes import Changes
 from controller.planning.facts import AnswerReason, Subject, Unavailable, Verdict
@@ -315,3 +320,68 @@ async def test_a_domain_that_only_observes_shows_its_denied_administrators(
     assert admins(world, "x.fr") == 1
     assert operating.world.status(Kind.DOMAIN, "x-fr")["admins"]["denied"] == 1
     assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("True", "Observing")
+
+
+async def test_what_a_rollback_restored_stays_until_it_is_released(
+    operating: Operating, world: MailWorld, database: MailDatabase
+) -> None:
+    await town(operating, world, 3)
+    rows = world.dump()
+    operating.source.says["u00001-0@d00001.fr"] = frozenset()
+    await operating.wave()
+    assert admins(world, "d00001.fr") == 1
+    assert undo(database, Selection(since=timedelta(hours=1)), write=True).written
+    await operating.wave()
+    await operating.wave()
+    assert world.dump() == rows
+    assert operating.world.status(Kind.DOMAIN, "d00001-fr")["admins"]["pinned"] == 1
+    assert operating.world.condition(Kind.DOMAIN, "d00001-fr") == ("True", "InSync")
+    assert release(database, Selection(), write=True).written
+    await operating.settle(2)
+    assert operating.world.status(Kind.DOMAIN, "d00001-fr")["admins"]["pinned"] == 0, "seen without a wave"
+    await operating.wave()
+    assert world.dump() == rows
+    hold = operating.world.status(Kind.DOMAIN, "d00001-fr")["hold"]
+    assert hold["count"] == 1, "what was undone counts within its window: the second removal needs a person"
+    operating.world.annotate(Kind.DOMAIN, SOURCE._replace(name="d00001-fr"), approve=hold["id"])
+    operating.reign.notice()
+    await operating.settle(2)
+    assert admins(world, "d00001.fr") == 1
+
+
+async def test_the_journal_is_pruned_once_a_day(operating: Operating, world: MailWorld, database: MailDatabase) -> None:
+    await town(operating, world, 1)
+    operating.around = replace(operating.around, retention=timedelta(0))
+    await operating.restart()
+    await operating.settle()
+    assert database.journal() == ()
+    world.execute("DELETE FROM messages_maildomainaccess")
+    await operating.settle(2)
+    assert len(database.journal()) == 2
+    await operating.settle(86_400)
+    assert database.journal() == ()
+
+
+async def test_two_writers_do_not_fight_for_ever(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 1)
+    for _ in range(8):
+        world.execute("DELETE FROM messages_maildomainaccess")
+        await operating.settle(2)
+    assert world.rows_of("messages_maildomainaccess") == []
+    assert operating.world.condition(Kind.DOMAIN, "d00000-fr") == ("False", "Contested")
+    assert operating.world.status(Kind.DOMAIN, "d00000-fr")["admins"]["contested"] == 2
+    assert b"maildomain_contested 2.0" in operating.metrics.text()
+    assert sum(entry.what == "granted" for entry in operating.database.journal()) == 6, "three times each"
+
+
+async def test_a_changed_e_mail_holds_the_removal(operating: Operating, world: MailWorld) -> None:
+    row, ada = world.domain("x.fr"), world.user("ada@x.fr")
+    operating.source.says["ada@x.fr"] = frozenset({"x.fr"})
+    operating.domain("x.fr", limits={"revocations": {"max": "100%"}})
+    await operating.settle()
+    assert world.admins_of(row) == {ada}
+    world.execute("UPDATE messages_user SET email = 'lovelace@x.fr'")
+    await operating.settle(2)
+    await operating.wave()
+    assert world.admins_of(row) == {ada}
+    assert operating.world.condition(Kind.DOMAIN, "x-fr", "RevocationsHeld") == ("True", "IdentityChanged")

@@ -226,7 +226,17 @@ class MailWorld:
     def dump_own(self) -> dict[str, list[str]]:
         """Every row of the controller's tables but the fence, whose times move."""
         schema, prefix = ("maildomain_controller.", "") if self.dialect == "postgresql" else ("", "mdc_")
-        names = ("access_ledger", "revocation_case", "hold", "hold_access", "claim", "known", "journal", "frozen")
+        names = (
+            "access_ledger",
+            "revocation_case",
+            "hold",
+            "hold_access",
+            "claim",
+            "known",
+            "journal",
+            "frozen",
+            "pin",
+        )
         return {name: self.rows_of(f"{schema}{prefix}{name}") for name in names}
 
     def rows_of(self, table: str) -> list[str]:

@@ -14,16 +14,20 @@ from controller.planning.facts import (
     Answer,
     Case,
     Claim,
+    Contest,
     DomainId,
     Entitled,
     Freeze,
     Granted,
     Hold,
+    Holding,
     Known,
     MailDomainRow,
     Origin,
     Owned,
+    Pin,
     Scope,
+    Seal,
     Snapshot,
     User,
     UserId,
@@ -97,6 +101,9 @@ class PlanningWorld:
     answers: dict[ResourceKey, dict[UserId, Answer]] = field(default_factory=dict)
     states: dict[ResourceKey, dict[str, Any]] = field(default_factory=dict)
     freeze: Freeze | None = None
+    pins: dict[AccessId, Pin] = field(default_factory=dict)
+    contests: dict[Holding, Contest] = field(default_factory=dict)
+    seal: Seal | None = None
     _rows_made: int = 0
 
     # --- building ---
@@ -178,6 +185,9 @@ class PlanningWorld:
             freeze=self.freeze,
             granted=self._granted(),
             known=dict(self.known),
+            pins=dict(self.pins),
+            contests=dict(self.contests),
+            seal=self.seal,
         )
 
     def _activity(self, window: timedelta) -> dict[DomainName, Activity]:
@@ -263,11 +273,11 @@ class PlanningWorld:
             self.ledger.pop(access, None)
         for grant in changes.grants:
             row = self.admin(grant.user, grant.domain, owned=False)
-            self.ledger[row.id] = Owned(row.id, row.domain, row.user, Origin.GRANTED, self.time)
+            self.ledger[row.id] = Owned(row.id, row.domain, row.user, Origin.GRANTED, self.time, grant.identity)
             self._note("granted", grant)
         for adoption in changes.adoptions:
             row = adoption.access
-            self.ledger[row.id] = Owned(row.id, row.domain, row.user, Origin.ADOPTED, self.time)
+            self.ledger[row.id] = Owned(row.id, row.domain, row.user, Origin.ADOPTED, self.time, adoption.identity)
             self._note("adopted", adoption)
         self.cases.update((case.id, case) for case in changes.cases)
         self.holds.update((hold.id, hold) for hold in changes.holds)

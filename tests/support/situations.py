@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from controller.planning.conditions import interrupted_conditions, stalled_conditions
-from controller.planning.facts import AnswerReason, Claim, Freeze, Hold, Unavailable, Unknown
+from controller.planning.facts import AnswerReason, Claim, Contest, Freeze, Hold, Holding, Unavailable, Unknown
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.planning.sources import Tally
@@ -92,6 +92,14 @@ def _held() -> PlanningWorld:
 def _withdrawn() -> PlanningWorld:
     world = in_sync(mode="Withdraw")
     world.apply(approve=[hold.id for hold in world.plan().holds])
+    return world
+
+
+def _contested() -> PlanningWorld:
+    world = in_sync()
+    row = next(row for row in world.rows.values() if row.user == "ada")
+    del world.rows[row.id]
+    world.contests[Holding(row.domain, row.user)] = Contest(vanished=True)
     return world
 
 
@@ -288,6 +296,13 @@ DOMAINS = (
         also={"Fresh": ("False", "SourceStale")},
     ),
     AWAY,
+    Situation(
+        "contested",
+        "something else undoes what is written",
+        _domain(_contested),
+        ("False", "Contested"),
+        also={"Drifted": ("True", "Contested")},
+    ),
     Situation(
         "rows-removed",
         "somebody else removed rows of ours, which are granted again",

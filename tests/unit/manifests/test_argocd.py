@@ -18,6 +18,7 @@ HEALTH = {
         "Healthy": {
             "in-sync",
             "rows-removed",
+            "withdrawn",
             "observed",
             "grant-only",
             "people",
@@ -27,6 +28,7 @@ HEALTH = {
         "Suspended": {"suspended", "suspended-after-in-sync", "frozen", "frozen-after-in-sync"},
         "Degraded": {
             "held",
+            "contested",
             "stale",
             "ambiguous",
             "alias",

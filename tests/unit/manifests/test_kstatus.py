@@ -32,6 +32,8 @@ EXPECTED = {
         "frozen": "InProgress",
         "people": "Current",
         "rows-removed": "Current",
+        "withdrawn": "Current",
+        "contested": "InProgress",
         "suspected-after-in-sync": "InProgress",
         "gathering-after-in-sync": "InProgress",
         "suspended-after-in-sync": "Current",

@@ -1,12 +1,14 @@
 """Which rows of others become ours: those of people whom a source names at once, all others by approval."""
 
+from typing import Any
+
 import pytest
 
 from controller.planning.facts import Origin
 from tests.support.planning import PlanningWorld
 
 
-def town(**spec: object) -> PlanningWorld:
+def town(**spec: Any) -> PlanningWorld:
     """One administrator whom the source names and two whom it does not, none of them ours."""
     world = PlanningWorld()
     world.domain("x.fr", adoption="All", **spec)

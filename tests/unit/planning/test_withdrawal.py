@@ -1,17 +1,20 @@
 """How a domain is given up: everything that is ours, after approval, whatever the sources say."""
 
+from typing import Any
+
 import pytest
 
 from controller.planning.changes import Withdrawn
 from controller.planning.conditions import domain_conditions
-from controller.planning.facts import AnswerReason, CaseState, Unavailable
+from controller.planning.facts import AnswerReason, CaseState, Pin, Unavailable
 from controller.planning.health import examine
-from tests.support.planning import PlanningWorld, source_key
+from controller.resources.names import DomainName
+from tests.support.planning import START, PlanningWorld, source_key
 
 SCOPE = "MailDomain default/x-fr"
 
 
-def given_up(**spec: object) -> PlanningWorld:
+def given_up(**spec: Any) -> PlanningWorld:
     """Two administrators of ours, one of somebody else's and one who is protected; the source names all of them."""
     world = PlanningWorld()
     world.domain("x.fr", mode="Withdraw", protectedAdmins=["dsi@x.fr"], **spec)
@@ -32,6 +35,15 @@ def test_nothing_goes_without_approval_and_everything_of_ours_with_it() -> None:
     assert all(isinstance(item.proof, Withdrawn) for item in approved.changes.revocations)
     assert {case.state for case in world.cases.values()} == {CaseState.EXECUTED}
     assert not world.apply().changes
+
+
+def test_what_a_person_has_restored_stays() -> None:
+    world = given_up()
+    row = next(row for row in world.rows.values() if row.user == "ada")
+    world.pins[row.id] = Pin(row.id, row.domain, row.user, DomainName("x.fr"), START)
+    (hold,) = world.apply().holds
+    world.apply(approve=[hold.id])
+    assert world.admins_of("x.fr") == {"ada", "dsi", "eve"}
 
 
 @pytest.mark.parametrize("silence", ["answers", "wave", "complete", "canaries"])

@@ -135,8 +135,8 @@ QUOTES = "write a text; in quotes, when it looks like a number, a date or true a
         (("spec", "mode"), None, "spec.mode: is missing; add it"),
         (
             ("spec", "mode"),
-            "Withdraw",
-            "spec.mode: is a text of 8 characters; write 'Observe', 'GrantOnly' or 'Enforce'",
+            "Withdrawn",
+            "spec.mode: is a text of 9 characters; write 'Observe', 'GrantOnly', 'Enforce' or 'Withdraw'",
         ),
         (("spec", "suspend"), "yes", "spec.suspend: is a text of 3 characters; write true or false"),
         (("spec", "sourceRefs"), {"name": "a"}, "spec.sourceRefs: is a mapping; write a list"),

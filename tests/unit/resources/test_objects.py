@@ -105,6 +105,6 @@ def test_an_object_that_can_not_be_used_is_named_with_all_its_problems() -> None
     where = "MailDomain default/commune"
     share = "write a share from 0% to 100% or a whole number"
     assert [str(problem) for problem in error.value.problems] == [
-        f"{where}: spec.mode: is a text of 7 characters; write 'Observe', 'GrantOnly' or 'Enforce'",
+        f"{where}: spec.mode: is a text of 7 characters; write 'Observe', 'GrantOnly', 'Enforce' or 'Withdraw'",
         f"{where}: spec.limits.revocations.max: is a text of 2 characters; {share}",
     ]
