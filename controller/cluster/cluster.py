@@ -27,7 +27,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from controller.cluster.applying import Applied, outcome_of_refusal
 from controller.cluster.connecting import Access, access_of, open_client
 from controller.cluster.patching import merge_patch
-from controller.cluster.refusals import EXPIRED, NO_ANSWER, converted, is_of_one_object, is_temporary, retry_after
+from controller.cluster.refusals import EXPIRED, NO_ANSWER, TEMPORARY, converted, is_of_one_object, retry_after
 from controller.errors import ClusterUnavailable, SecretMissing
 from controller.observability.metrics import Metrics
 from controller.resources.model import API_VERSION, GROUP, VERSION, Kind
@@ -162,7 +162,7 @@ class Cluster:
             return Applied.CREATED if answer.status_code == 201 else Applied.CHANGED
 
         try:
-            return await self._ask("apply", request, final=frozenset({409}))
+            return await self._ask("apply", request, again=TEMPORARY - {409})
         except ApiException as refusal:
             if (outcome := outcome_of_refusal(refusal)) is not None:
                 return outcome
@@ -233,7 +233,8 @@ class Cluster:
             return {key: base64.b64decode(value, validate=True) for key, value in (secret.data or {}).items()}
 
         try:
-            return await self._ask("get", request)
+            # An API server that has just started refuses what it will allow once it knows the rules.
+            return await self._ask("get", request, again=TEMPORARY | {403})
         except ApiException as refusal:
             if refusal.status in (403, 404):
                 found = "is not there" if refusal.status == 404 else "may not be read"
@@ -344,19 +345,19 @@ class Cluster:
         request: Callable[[], Awaitable[Answer]],
         *,
         pauses: Sequence[float] = PAUSES,
-        final: Collection[int] = (),
+        again: Collection[int] = TEMPORARY,
     ) -> Answer:
         """Send a request, and again a little later when the API server is busy or does not answer.
 
-        `final` are the statuses after which another try would be refused as well. Raises `ApiException` for the last
-        refusal and `ClusterUnavailable` when nothing came back.
+        `again` are the statuses after which the same request may succeed. Raises `ApiException` for the last refusal
+        and `ClusterUnavailable` when nothing came back.
         """
         for pause in (*pauses, None):
             try:
                 answer = await request()
             except ApiException as refusal:
                 self._metrics.requested(verb, str(refusal.status or "none"))
-                if pause is None or refusal.status in final or not is_temporary(refusal):
+                if pause is None or refusal.status not in again:
                     raise
                 wanted = retry_after(refusal)
             except NO_ANSWER as failure:

@@ -12,15 +12,11 @@ NO_ANSWER = (aiohttp.ClientError, OSError, ConfigException, ValueError)
 """What the client raises when nothing came back, when it is not readable, or when our token is not."""
 
 EXPIRED = 410
-_TEMPORARY = frozenset({409, 429, 500, 502, 503, 504})
+TEMPORARY = frozenset({409, 429, 500, 502, 503, 504})
+"""The statuses after which the same request may succeed a little later."""
 _OBJECT = frozenset({400, 413, 422})
 _LONGEST = 10.0
 """Seconds of `Retry-After` that are waited at most."""
-
-
-def is_temporary(refusal: ApiException) -> bool:
-    """Whether the same request may succeed a little later."""
-    return refusal.status in _TEMPORARY
 
 
 def is_of_one_object(refusal: ApiException) -> bool:

@@ -13,6 +13,12 @@ import pytest
 
 from controller.sandbox.deploycenter import Account, Behaviour
 from tests.support.apiserver import ControlPlane
+from tests.support.hooks import (
+    PAUSES_BEFORE_IT_WRITES,
+    PAUSES_WITHIN_ITS_TRANSACTION,
+    SHORT_LEASES,
+    WITHOUT_THE_EPOCH_CHECK,
+)
 from tests.support.operator import OWNER, ROOT, OperatorProcess, install
 from tests.support.pgbouncer import pooled
 from tests.support.town import SIRET, Town, eventually, founded
@@ -69,44 +75,6 @@ def test_a_killed_worker_is_replaced_within_twenty_seconds(town: Town) -> None:
 
 # --- paused, and resumed ---
 
-IMPATIENT = """
-from datetime import timedelta
-from controller.engine import loop
-from controller.maildb import connecting, fence
-fence.LEASE, connecting.IDLE_SECONDS, loop.RENEWAL, loop.TURN = timedelta(seconds=3), 3, 1.0, 0.5
-"""
-"""Leases of three seconds, so that a test need not wait for fifteen."""
-
-PAUSES_BEFORE_IT_WRITES = """
-import os, sys, time
-from controller.maildb.database import MailDatabase
-write = MailDatabase.write
-def slowly(self, changes, **options):
-    if os.path.exists(os.environ["ARMED"]):
-        print("about to write", file=sys.stderr, flush=True)
-        time.sleep(2)
-    return write(self, changes, **options)
-MailDatabase.write = slowly
-"""
-
-PAUSES_WITHIN_ITS_TRANSACTION = """
-import os, sys, time
-from controller.maildb import writing
-recheck = writing.recheck
-def slowly(*arguments):
-    found = recheck(*arguments)
-    if os.path.exists(os.environ["ARMED"]):
-        print("about to write", file=sys.stderr, flush=True)
-        time.sleep(2)
-    return found
-writing.recheck = slowly
-"""
-
-WITHOUT_THE_EPOCH_CHECK = """
-from controller.maildb import fence
-fence.enter = lambda connection, own, writer, epoch: fence._lock(connection, own, writer)
-"""
-
 
 @pytest.mark.parametrize(
     ("pause", "mutation", "done"),
@@ -121,8 +89,8 @@ def test_a_paused_worker_that_resumes_writes_nothing(
     town: Town, tmp_path: Path, pause: str, mutation: str, done: list[str]
 ) -> None:
     armed = tmp_path / "armed"
-    first = town.start(before=IMPATIENT + pause + mutation, ARMED=str(armed))
-    second = town.start(ready="standby", before=IMPATIENT)
+    first = town.start(before=SHORT_LEASES + pause + mutation, ARMED=str(armed))
+    second = town.start(ready="standby", before=SHORT_LEASES)
     town.declare(3)
     town.ready()
     rows = town.rows()

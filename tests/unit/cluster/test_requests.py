@@ -335,8 +335,18 @@ async def test_a_secret_without_data_has_no_keys(fake: Fake, cluster: Cluster) -
     assert await cluster.read_secret("platform", "s") == {}
 
 
+async def test_a_refusal_of_an_api_server_that_has_just_started_is_no_missing_secret(
+    fake: Fake, cluster: Cluster, slept: list[float]
+) -> None:
+    fake.answers = [refused(403), refused(403), say(200, {"metadata": {"name": "s"}})]
+    assert await cluster.read_secret("platform", "s") == {}
+    assert len(slept) == 2
+
+
 @pytest.mark.parametrize(("code", "says"), [(403, "may not be read"), (404, "is not there")])
-async def test_a_secret_that_can_not_be_read_is_missing(fake: Fake, cluster: Cluster, code: int, says: str) -> None:
+async def test_a_secret_that_can_not_be_read_is_missing(
+    fake: Fake, cluster: Cluster, slept: list[float], code: int, says: str
+) -> None:
     fake.answers = [refused(code)]
     with pytest.raises(SecretMissing, match=f"Secret platform/s {says}"):
         await cluster.read_secret("platform", "s")
