@@ -8,6 +8,7 @@
 -- Variables:
 --     role        the role that `run`, `apply`, `plan` and the other commands log in as; it must exist
 --     serve_role  the role that `serve` logs in as, when it is another one: it reaches nothing but the hints
+--     reader_role the role of somebody who asks which services may be opened, and sees nothing else
 --     app_schema  where the application's tables are; default: public
 --     prune       yes: the role may delete from the journal, which MDC_JOURNAL_RETENTION needs; default: no
 --
@@ -54,6 +55,9 @@ GRANT SELECT, INSERT, UPDATE ON
     maildomain_controller.hold, maildomain_controller.revocation_case TO :"role";
 GRANT SELECT, INSERT, DELETE ON maildomain_controller.hold_access TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.access_ledger, maildomain_controller.hint TO :"role";
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    maildomain_controller.service_access, maildomain_controller.impersonation,
+    maildomain_controller.service_domain TO :"role";
 
 \if :{?serve_role}
     GRANT USAGE ON SCHEMA maildomain_controller TO :"serve_role";
@@ -62,6 +66,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.access_ledger, mai
 \endif
 \if :prune
     GRANT DELETE ON maildomain_controller.journal TO :"role";
+\endif
+
+\if :{?reader_role}
+    GRANT USAGE ON SCHEMA maildomain_controller TO :"reader_role";
+    GRANT SELECT ON maildomain_controller.effective_services, maildomain_controller.impersonation TO :"reader_role";
 \endif
 
 COMMIT;

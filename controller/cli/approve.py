@@ -18,7 +18,7 @@ from controller.cli.wire import Part, dump
 from controller.cli.wording import counted
 from controller.errors import InvalidInput, Problem
 from controller.planning.facts import Scope
-from controller.planning.guard import LIMIT_REASONS, limit_kind
+from controller.planning.guard import LIMIT_REASONS, RESTRICTIONS, limit_kind
 from controller.resources.model import APPROVE_ANNOTATION, Kind
 from controller.resources.names import ResourceKey
 
@@ -112,12 +112,14 @@ def to_lines(shown: ShownApproval) -> Iterator[str]:
     for change in shown.changes[:SHOWN]:
         email = f"  {change.email}" if change.email else ""
         said = ", ".join(f"{item.source} {item.verdict} with {item.names}" for item in change.evidence)
-        yield f"  {change.domain}  {change.user}{email}  {_what(change)}" + (f"  ({said})" if said else "")
+        yield f"  {change.domain}  {change.user}{email}  {_what(change, shown.limit)}" + (f"  ({said})" if said else "")
     if len(shown.changes) > SHOWN:
         yield f"  ... and {len(shown.changes) - SHOWN} more; -o json has them all"
 
 
-def _what(change: ShownChange) -> str:
+def _what(change: ShownChange, limit: str) -> str:
+    if limit_kind(limit) == RESTRICTIONS:
+        return "to be let in"
     return "to become an administrator of ours" if change.state is None else f"to lose the access, {change.state}"
 
 

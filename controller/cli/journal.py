@@ -47,6 +47,7 @@ class What(StrEnum):
     CLAIMED = "claimed"
     TAKEN_OVER = "takenOver"
     ACTED_AS = "actedAs"
+    SERVICES = "services"
 
 
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest.")]

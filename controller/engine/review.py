@@ -1,16 +1,15 @@
 """May somebody open a service? One question on files, a source asked only where the answer hangs on it."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from controller.engine.roster import Roster, Secrets
-from controller.entitlements.subscriptions import ask_subscription, for_subscriptions
+from controller.engine.subscriptions import Subscriptions, wanted_purchases
 from controller.maildb.census import Population
 from controller.maildb.database import MailDatabase
-from controller.permissions.realm import Court, Realm, Subscribed, Usable, convene
+from controller.permissions.realm import Court, Realm, Subscribed, convene
 from controller.permissions.resolver import Question, Verdict, resolve
-from controller.planning.difference import NOWHERE, locate
-from controller.resources.catalogservice import Subscription
 from controller.resources.documents import Declarations
 from controller.resources.names import canonical_domain
 
@@ -42,46 +41,27 @@ async def review_once(
     return Reviewed(verdict, await asyncio.to_thread(_journal, database, realm, verdict))
 
 
+def _journal(database: MailDatabase, realm: Realm, verdict: Verdict) -> bool:
+    """Note in the journal that somebody was let in as another one; False when that is not what was answered."""
+    if verdict.actor is None or verdict.subject is None:
+        return False
+    opened = [each.service for each in verdict.services if each.allowed]
+    return database.note_acting_as(realm.domain, verdict.actor.id, verdict.subject.id, opened)
+
+
 def _realm(court: Court, question: Question) -> Realm:
     """The domain that a question has been answered for."""
     return next(realm for name, realm in court.realms.items() if name == canonical_domain(question.domain or ""))
 
 
 async def _subscriptions(realm: Realm, declared: Declarations, population: Population, secrets: Secrets) -> Subscribed:
-    """Ask about every service of the domain that is not known; each source that does not answer leaves it so."""
-    siret = _siret(realm, declared, population)
-    wanted = {
-        service.id: service.spec.subscription
-        for service in declared.charter.services
-        if service.spec.subscription is not None and realm.services.get(service.id) is Usable.UNKNOWN
-    }
-    keys = {subscription.source_ref.key for subscription in wanted.values()}
-    asked = [for_subscriptions(item) for item in declared.sources if item.key in keys and not item.spec.suspend]
-    roster = Roster()
+    """Ask about every service of one domain that is bought; a source that does not answer leaves it unknown."""
+    domains = (item for item in declared.domains if item.key == realm.key)
+    subscriptions = Subscriptions(time.monotonic, Roster())
+    subscriptions.want(wanted_purchases(domains, declared.charter, population.domains))
     try:
-        sources, _ = await roster.update(asked, secrets)
-
-        async def ask(subscription: Subscription) -> bool | None:
-            source = sources.get(subscription.source_ref.key)
-            return await ask_subscription(source, siret, subscription.probe_email) if source and siret else None
-
-        answers = await asyncio.gather(*map(ask, wanted.values()))
+        await subscriptions.open(declared.sources, secrets)
+        await subscriptions.ask(subscriptions.due())
+        return subscriptions.subscribed()
     finally:
-        await roster.close()
-    return {(realm.key, name): said for name, said in zip(wanted, answers, strict=True) if said is not None}
-
-
-def _siret(realm: Realm, declared: Declarations, population: Population) -> str | None:
-    """Whose subscription counts: the organization that is declared, else the one that the domain is stored with."""
-    organization = next(item.spec.organization for item in declared.domains if item.key == realm.key)
-    if organization is not None:
-        return organization.siret
-    row = locate(population.domains).get(realm.domain, NOWHERE).row
-    return row.siret if row is not None else None
-
-
-def _journal(database: MailDatabase, realm: Realm, verdict: Verdict) -> bool:
-    if verdict.actor is None or verdict.subject is None:
-        return False
-    opened = [each.service for each in verdict.services if each.allowed]
-    return database.note_acting_as(realm.domain, verdict.actor.id, verdict.subject.id, opened)
+        await subscriptions.close()

@@ -17,11 +17,13 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    delete,
     func,
     select,
+    tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import Delete, Insert
 
 BATCH = 10_000
 """Rows in one statement."""
@@ -52,6 +54,20 @@ def insert_rows(
         result = connection.execute(statement, values, execution_options={"preserve_rowcount": True})
         written += result.rowcount
     return written
+
+
+def delete_rows(connection: Connection, table: Table, keys: Sequence[Row]) -> None:
+    """Delete the rows with these keys, all of the same columns."""
+    for start in range(0, len(keys), BATCH):
+        dialect = connection.dialect.name
+        batch = json.dumps([dict(key) for key in keys[start : start + BATCH]], default=_spelling[dialect])
+        connection.execute(_deletion(dialect, table, tuple(keys[0])), {"rows": batch})
+
+
+@cache
+def _deletion(dialect: str, table: Table, names: tuple[str, ...]) -> Delete:
+    columns = tuple_(*(table.c[name] for name in names))
+    return delete(table).where(columns.in_(_records[dialect](table, names)))
 
 
 def _same_in_all(rows: Sequence[Row]) -> Row:

@@ -32,10 +32,18 @@ from controller.maildb.preflight import examine, is_migrated, require_version
 from controller.maildb.pulse import Pulse, read_pulse
 from controller.maildb.reading import read_snapshot
 from controller.maildb.restoring import read_removals
+from controller.maildb.services import (
+    ServiceChanges,
+    ServiceFacts,
+    ServiceRows,
+    read_service_facts,
+    read_service_rows,
+    write_services,
+)
 from controller.maildb.status import StatusFacts, read_status
 from controller.maildb.writing import Written, write_changes
 from controller.planning.changes import Changes
-from controller.planning.facts import Freeze, Hint, Removal, Scope, Snapshot, UserId
+from controller.planning.facts import DomainId, Freeze, Hint, Removal, Scope, Snapshot, UserId
 from controller.resources.names import DomainName
 
 _POLL = 0.25
@@ -212,8 +220,8 @@ class MailDatabase:
         """
         if not changes:
             return Written()
-        if self._frozen and not despite_freeze:
-            raise Frozen("this process is frozen by MDC_FREEZE; nothing was written")
+        if not despite_freeze:
+            self._refuse_when_frozen()
         with self._writing() as connection:
             self._require_version(connection)
             application = self._known(connection)
@@ -271,6 +279,29 @@ class MailDatabase:
             freezing.refuse_when_frozen(connection, own)
             return prune(connection, own, keep)
 
+    # --- services ---
+
+    def service_facts(self) -> ServiceFacts:
+        """Everything that deciding about services needs, at one moment. Raises `SchemaUnknown`, `MigrationNeeded`."""
+        with self._reading() as connection:
+            self._require_version(connection)
+            return read_service_facts(connection, self._known(connection), self.owner)
+
+    def service_rows(self, domains: Collection[DomainId]) -> ServiceRows:
+        """The rows about services of these domains. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            self._require_version(connection)
+            return read_service_rows(connection, self.owner, domains)
+
+    def write_services(self, changes: ServiceChanges, *, epoch: int) -> None:
+        """Carry out everything in one transaction, or nothing, as `write` does."""
+        if not changes:
+            return
+        self._refuse_when_frozen()
+        with self._writing() as connection:
+            self._require_version(connection)
+            write_services(connection, self._writer, changes, epoch=epoch)
+
     # --- our own tables ---
 
     def check_version(self) -> None:
@@ -297,6 +328,10 @@ class MailDatabase:
         self._gate.close()
 
     # --- what is known of the database ---
+
+    def _refuse_when_frozen(self) -> None:
+        if self._frozen:
+            raise Frozen("this process is frozen by MDC_FREEZE; nothing was written")
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

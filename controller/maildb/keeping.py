@@ -22,6 +22,8 @@ class Deed(StrEnum):
     """A removal was undone."""
     RELEASED = "released"
     """What was restored is judged again like everything else."""
+    SERVICES = "services"
+    """Who may open which service was decided anew for a domain. The image has the counts."""
 
 
 def read_key(text: str) -> ResourceKey:

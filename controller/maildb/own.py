@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -21,7 +22,7 @@ from controller.maildb.columns import BigNumber, Document, Id, Moment
 
 SCHEMA = "maildomain_controller"
 PREFIX = "mdc_"
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every version of these tables, the newest last; each has a migration."""
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 
@@ -45,6 +46,9 @@ class Own:
     hint: Table
     pin: Table
     seal: Table
+    service_access: Table
+    impersonation: Table
+    service_domain: Table
 
     @property
     def version_table(self) -> str:
@@ -74,6 +78,9 @@ def own_tables(dialect: str) -> Own:
         hint=_hint(metadata, prefix),
         pin=_pin(metadata, prefix),
         seal=_seal(metadata, prefix),
+        service_access=_service_access(metadata, prefix),
+        impersonation=_impersonation(metadata, prefix),
+        service_domain=_service_domain(metadata, prefix),
     )
 
 
@@ -248,3 +255,42 @@ def _pin(metadata: MetaData, prefix: str) -> Table:
 def _seal(metadata: MetaData, prefix: str) -> Table:
     """One row: a random key, so that what is kept of an e-mail means nothing outside of this database."""
     return Table(f"{prefix}seal", metadata, Column("key", Text, primary_key=True))
+
+
+def _service_access(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}service_access",
+        metadata,
+        Column("maildomain_id", Id, primary_key=True),
+        Column("user_id", Id, primary_key=True),
+        Column("service_id", Text, primary_key=True, comment="name of the CatalogService"),
+        Column("owner", Text, nullable=False),
+        Column("allowed", Boolean, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("advisory", Boolean, nullable=False, comment="computed and not served: the domain is only audited"),
+        Column("stale", Boolean, nullable=False, comment="kept from before: it is not known now"),
+        Column("updated_at", Moment, nullable=False),
+    )
+
+
+def _impersonation(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}impersonation",
+        metadata,
+        Column("maildomain_id", Id, primary_key=True),
+        Column("actor_id", Id, primary_key=True),
+        Column("subject_id", Id, primary_key=True),
+        Column("owner", Text, nullable=False),
+        Column("updated_at", Moment, nullable=False),
+    )
+
+
+def _service_domain(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}service_domain",
+        metadata,
+        Column("maildomain_id", Id, primary_key=True),
+        Column("owner", Text, nullable=False),
+        Column("digest", Text, nullable=False, comment="of everything that its rows say"),
+        Column("updated_at", Moment, nullable=False),
+    )

@@ -13,6 +13,7 @@ from controller.maildb.application import Application
 from controller.maildb.columns import among, dashed, database_time
 from controller.maildb.fence import read_epoch
 from controller.maildb.freezing import read_freeze
+from controller.maildb.holding import read_open_holds, read_spent_holds
 from controller.maildb.keeping import Deed, read_evidence, read_key
 from controller.maildb.own import Own, own_tables
 from controller.planning.changes import Denied, Withdrawn
@@ -27,7 +28,6 @@ from controller.planning.facts import (
     Contest,
     DomainId,
     Granted,
-    Hold,
     Holding,
     Known,
     MailDomainRow,
@@ -40,6 +40,7 @@ from controller.planning.facts import (
     User,
     UserId,
 )
+from controller.planning.guard import RESTRICTIONS, kind_of
 from controller.resources.names import DomainName, Email, ResourceKey, canonical_domain
 
 DAY = timedelta(days=1)
@@ -65,7 +66,7 @@ def read_snapshot(
     users = read_users(connection, application)
     domains = read_domains(connection, application)
     wanted = [row.id for row in domains if canonical_domain(row.name) in names]
-    holds = _holds(connection, own, owner) if own else ()
+    holds = read_open_holds(connection, own, owner) if own else ()
     return Snapshot(
         taken_at=now,
         epoch=read_epoch(connection, own, owner) if own else 0,
@@ -75,8 +76,8 @@ def read_snapshot(
         accesses=_accesses(connection, application, wanted, users),
         ledger=_ledger(connection, own, owner) if own else {},
         cases=_cases(connection, own, owner) if own else (),
-        holds=holds,
-        spent_holds=_spent_holds(connection, own, owner) if own else frozenset(),
+        holds=tuple(hold for hold in holds if kind_of(hold) != RESTRICTIONS),
+        spent_holds=read_spent_holds(connection, own, owner) if own else frozenset(),
         activity=_activity(connection, own, now, windows) if own else {window: {} for window in windows},
         claims=_claims(connection, own) if own else {},
         freeze=read_freeze(connection, own) if own else None,
@@ -183,38 +184,6 @@ def _cases(connection: Connection, own: Own, owner: str) -> tuple[Case, ...]:
         Case(key, access, domain, user, CaseState(state), opened, hold, read_evidence(evidence))
         for key, access, domain, user, state, opened, hold, evidence in connection.execute(statement)
     )
-
-
-def _holds(connection: Connection, own: Own, owner: str) -> tuple[Hold, ...]:
-    table, held = own.hold.c, own.hold_access.c
-    accesses: dict[str, set[Holding]] = defaultdict(set)
-    statement = (
-        select(held.hold_id, dashed(held.domain_id), dashed(held.user_id))
-        .join_from(own.hold_access, own.hold, (table.owner == held.owner) & (table.id == held.hold_id))
-        .where(table.owner == owner, table.closed_at.is_(None))
-    )
-    for hold, domain, user in connection.execute(statement):
-        accesses[hold].add(Holding(domain, user))
-    columns = (table.id, table.scope_kind, table.scope, table.limit, table.since, table.expires_at, table.approved_at)
-    rows = connection.execute(select(*columns).where(table.owner == owner, table.closed_at.is_(None)))
-    return tuple(
-        Hold(
-            key,
-            Scope(kind, read_key(scope)),
-            limit,
-            frozenset(accesses[key]),
-            since,
-            expires,
-            approved=approved is not None,
-        )
-        for key, kind, scope, limit, since, expires, approved in rows
-    )
-
-
-def _spent_holds(connection: Connection, own: Own, owner: str) -> frozenset[str]:
-    table = own.hold.c
-    statement = select(table.id).where(table.owner == owner, table.closed_at.is_not(None))
-    return frozenset(connection.execute(statement).scalars())
 
 
 def read_pins(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, Pin]:

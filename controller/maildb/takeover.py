@@ -16,9 +16,9 @@ from controller.resources.names import DomainName, canonical_domain
 def take_over(connection: Connection, application: Application, writer: Writer, domain: DomainName) -> bool:
     """Give the claim of another owner on `domain` to this one; False when no other owner has it.
 
-    Its ledger entries and pins go along, so that rows which the install granted stay revocable, and restored ones stay.
-    Open cases of the former owner close, because their evidence came from sources of theirs. Their epoch rises: a plan
-    of theirs that is under way is not written any more.
+    Its ledger entries and pins go along, so that rows which the install granted stay revocable, and restored ones stay;
+    so do the rows about services. Open cases of the former owner close, because their evidence came from sources of
+    theirs. Their epoch rises: a plan of theirs that is under way is not written any more.
     """
     own = own_tables(connection.dialect.name)
     claim = own.claim.c
@@ -38,6 +38,9 @@ def _move_rows(connection: Connection, own: Own, former: str, writer: Writer, do
     case = own.case.c
     for table in (own.ledger, own.pin):
         theirs = among(table.c.domain_id, domains, connection.dialect) & (table.c.owner == former)
+        connection.execute(update(table).where(theirs).values(owner=writer.owner))
+    for table in (own.service_access, own.impersonation, own.service_domain):
+        theirs = among(table.c.maildomain_id, domains, connection.dialect) & (table.c.owner == former)
         connection.execute(update(table).where(theirs).values(owner=writer.owner))
     open_cases = among(case.domain_id, domains, connection.dialect) & (case.owner == former)
     connection.execute(

@@ -20,12 +20,13 @@ from controller.maildb.batches import Row, insert_rows
 from controller.maildb.columns import among
 from controller.maildb.fence import Writer
 from controller.maildb.freezing import refuse_when_frozen
+from controller.maildb.holding import write_holds
 from controller.maildb.keeping import Deed, write_evidence
 from controller.maildb.own import Own, own_tables
 from controller.maildb.recheck import Images, Touched, recheck
 from controller.maildb.restoring import release, restore
 from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, Revocation, Withdrawn
-from controller.planning.facts import Access, AccessId, Case, Hold, Known, Origin, Pin
+from controller.planning.facts import Access, AccessId, Case, Known, Origin, Pin
 from controller.resources.names import DomainName, ResourceKey
 
 
@@ -89,7 +90,7 @@ class _Transaction:
         insert_rows(
             self.connection, self.own.case, [self._case_row(case) for case in self.changes.cases], replacing=("id",)
         )
-        self._update_holds()
+        write_holds(self.connection, self.own, self.writer, self.changes.holds, now=self.now)
         self._claim()
         insert_rows(self.connection, self.own.known, [self._known_row(known) for known in self.changes.known])
         insert_rows(self.connection, self.own.journal, list(self._entries(granted, restored, ledger)))
@@ -162,36 +163,6 @@ class _Transaction:
             "changed_at": self.now,
             "hold": case.hold,
             "evidence": write_evidence(case.evidence),
-        }
-
-    def _update_holds(self) -> None:
-        """Holds in their new state. A hold shrinks, so its accesses are written anew; a closed one needs none."""
-        holds = self.changes.holds
-        if not holds:
-            return
-        insert_rows(self.connection, self.own.hold, [self._hold_row(hold) for hold in holds], replacing=("owner", "id"))
-        table = self.own.hold_access
-        named = among(table.c.hold_id, [hold.id for hold in holds], self.connection.dialect)
-        self.connection.execute(delete(table).where(named, table.c.owner == self.writer.owner))
-        accesses = [
-            {"owner": self.writer.owner, "hold_id": hold.id, "domain_id": domain, "user_id": user}
-            for hold in holds
-            if not hold.closed
-            for domain, user in sorted(hold.accesses)
-        ]
-        insert_rows(self.connection, table, accesses)
-
-    def _hold_row(self, hold: Hold) -> Row:
-        return {
-            "owner": self.writer.owner,
-            "id": hold.id,
-            "scope_kind": hold.scope.kind,
-            "scope": str(hold.scope.key),
-            "limit": hold.limit,
-            "since": hold.since,
-            "expires_at": hold.expires_at,
-            "approved_at": self.now if hold.approved else None,
-            "closed_at": self.now if hold.closed else None,
         }
 
     def _known_row(self, known: Known) -> Row:

@@ -401,7 +401,7 @@ class Snapshot:
     cases: tuple[Case, ...]
     """Open cases."""
     holds: tuple[Hold, ...]
-    """Open holds, with their accesses."""
+    """Open holds about administrators, with their accesses."""
     spent_holds: frozenset[str]
     """Ids of closed holds: they approve nothing again."""
     activity: Mapping[timedelta, Mapping[DomainName, Activity]]

@@ -31,6 +31,8 @@ ADMIN_EMAIL_DOMAINS = "adminEmailDomains"
 GRANTS = "grants"
 ADOPTION = "adoption"
 WITHDRAWAL = "withdrawal"
+RESTRICTIONS = "legacyGroupRestrictions"
+"""Not of administrators: the end of restrictions lets people in. Decided and recorded where services are."""
 
 LIMIT_REASONS = {
     REVOCATIONS: Reason.REVOCATION_LIMIT,
@@ -42,6 +44,7 @@ LIMIT_REASONS = {
     GRANTS: Reason.GRANT_LIMIT,
     ADOPTION: Reason.ADOPTION,
     WITHDRAWAL: Reason.WITHDRAWAL,
+    RESTRICTIONS: Reason.RESTRICTIONS_END,
 }
 WITHOUT_ANSWERS = frozenset({ADOPTION, WITHDRAWAL})
 """What a person decides alone: no source is asked about it, before an approval or after."""

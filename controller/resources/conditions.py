@@ -20,6 +20,7 @@ class ConditionType(StrEnum):
     REVOCATIONS_HELD = "RevocationsHeld"
     REACHABLE = "Reachable"
     PROVISIONED = "Provisioned"
+    SERVICE_ACCESS_READY = "ServiceAccessReady"
 
 
 class Explained(StrEnum):
@@ -102,6 +103,9 @@ class Reason(Explained):
         "The mail application does not answer; it is asked again later.",
     )
     MESSAGES_UNAUTHENTICATED = "MessagesUnauthenticated", "The mail application refused the key for creating domains."
+
+    # services
+    RESTRICTIONS_END = "RestrictionsEnd", "People whom a restriction that has ended kept out wait for approval."
 
     # a source
     ANSWERING = "Answering", "The source answers."

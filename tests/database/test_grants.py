@@ -26,11 +26,13 @@ from tests.support.database import (
     postgresql_server,
     scene,
 )
+from tests.support.permissions import maildomain, role
+from tests.support.services import household
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "grants.sql"
 OWNER_ROLE, ROLE, READER = "mdc_test_owner", "mdc_test_controller", "mdc_test_reader"
-SERVE_ROLE = "mdc_test_serve"
-ROLES = (OWNER_ROLE, ROLE, READER, SERVE_ROLE)
+SERVE_ROLE, SERVICE_ROLE = "mdc_test_serve", "mdc_test_service"
+ROLES = (OWNER_ROLE, ROLE, READER, SERVE_ROLE, SERVICE_ROLE)
 X = DomainName("x.fr")
 
 
@@ -72,7 +74,7 @@ def installed(tmp_path: Path) -> Iterator[MailWorld]:
         owner = as_role(url, OWNER_ROLE)
         with opened(owner) as database:
             database.migrate()
-        for more in ((), ("-v", f"serve_role={SERVE_ROLE}")):
+        for more in ((), ("-v", f"serve_role={SERVE_ROLE}", "-v", f"reader_role={SERVICE_ROLE}")):
             ran = psql(owner, "-v", f"role={ROLE}", *more, "-f", str(SCRIPT))
             assert (ran.returncode, ran.stderr) == (0, "")
         yield world
@@ -149,6 +151,22 @@ def test_pruning_needs_a_grant_of_its_own(database: MailDatabase, installed: Mai
 def test_nothing_beyond_is_allowed(database: MailDatabase, statement: str) -> None:
     with pytest.raises(NotAuthorized), database._gate.writing() as connection:
         connection.exec_driver_sql(statement)
+
+
+def test_rows_about_services_are_written_under_these_grants_and_read_under_fewer(
+    database: MailDatabase, installed: MailWorld
+) -> None:
+    commune = household(database, installed, "anne")
+    declared = (maildomain(default="member"), role("member", ["docs"]))
+    commune.decide(*declared)
+    commune.decide(*declared[:1])
+    with opened(as_role(installed.url, SERVICE_ROLE)) as reader:
+        with reader._gate.reading() as connection:
+            connection.exec_driver_sql("SELECT allowed, reason FROM maildomain_controller.effective_services").all()
+            connection.exec_driver_sql("SELECT subject_id FROM maildomain_controller.impersonation").all()
+        for table in ("service_access", "service_domain", "journal", "access_ledger"):
+            with pytest.raises(NotAuthorized), reader._gate.reading() as connection:
+                connection.exec_driver_sql(f"SELECT * FROM maildomain_controller.{table}")
 
 
 @pytest.mark.parametrize(

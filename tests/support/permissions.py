@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import strategies as st
+
 from controller.permissions.census import Census, Person
 from controller.permissions.realm import Court, convene
 from controller.permissions.resolver import EVERY, Every, Question, Verdict, resolve
@@ -155,3 +157,43 @@ class Town:
 
     def reasons(self, actor: str, acting_as: str | None = None, **question: Any) -> dict[str, str]:
         return {each.service: each.reason.value for each in self.ask(actor, acting_as, **question).services}
+
+
+PEOPLE = [f"{name}@commune.example" for name in "abcd"] + [f"{name}@other.example" for name in "ef"]
+NAMES = ["one", "two", "gone"]
+some = st.lists(st.sampled_from(PEOPLE), unique=True)
+
+
+@st.composite
+def towns(draw: st.DrawFn) -> Town:
+    """Any small town: roles and bindings of any kind, restrictions on or off, subscriptions known or not."""
+    chosen = st.one_of(st.sampled_from(["All", "None"]), st.lists(st.sampled_from(SERVICES), min_size=1, unique=True))
+    declared: list[Any] = [
+        maildomain(
+            unassignedMembers=draw(st.sampled_from(["DefaultRole", "AllowAll"])),
+            superuserAccess=draw(st.sampled_from(["All", "Restricted"])),
+            legacyGroupRestrictions=draw(st.sampled_from(["Enabled", "Disabled"])),
+            impersonationMode=draw(st.sampled_from(["Subject", "Intersection", None])),
+            default=draw(st.sampled_from([None, *NAMES])),
+        ),
+        bought("drive"),
+        service("meet", active=draw(st.booleans())),
+        group("team", *draw(some)),
+        group("desk", *draw(some)),
+        *(
+            role(name, draw(chosen), acts_as=draw(st.sampled_from([None, "All", ["a@commune.example"]])))
+            for name in NAMES[:2]
+        ),
+        *(binding(name, "team", *draw(some)) for name in draw(st.lists(st.sampled_from(NAMES), unique=True))),
+    ]
+    if draw(st.booleans()):
+        rows = draw(st.dictionaries(st.sampled_from(SERVICES), st.sampled_from(["team", "desk", "nobody"])))
+        declared.append(restriction(restrict=draw(st.booleans()), **rows))
+    return Town(
+        declared=declared,
+        people=PEOPLE,
+        inactive=draw(some),
+        superusers=draw(some),
+        admins={COMMUNE: draw(some), "other.example": draw(some)},
+        subscribed=draw(st.dictionaries(st.just("drive"), st.booleans())),
+    )

@@ -1,0 +1,171 @@
+"""Which organizations have bought which service? One question an organization and service, kept with its age (A-70).
+
+Asked of the service's own source, at the pace of its lane, and again after each of its intervals. What was said counts
+until `staleAfter`; a source that is down leaves it so, and touches no other.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from controller.engine.roster import Roster, Secrets
+from controller.entitlements.source import Source
+from controller.entitlements.subscriptions import ask_subscription, for_subscriptions
+from controller.permissions.realm import Subscribed
+from controller.planning.difference import NOWHERE, locate
+from controller.planning.facts import MailDomainRow
+from controller.resources.charter import Charter
+from controller.resources.maildomain import MailDomain
+from controller.resources.names import Email, ResourceKey
+from controller.resources.source import EntitlementSource
+
+UNANSWERED = 60.0
+"""Seconds after which it is looked again whether a source that is not open has become so."""
+
+Purchase = tuple[str, str]
+"""Service and siret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One thing to know, and which MailDomains hang on it."""
+
+    source: ResourceKey
+    probe: Email
+    domains: tuple[ResourceKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The last answer that said something, and when somebody was asked last."""
+
+    subscribed: bool | None
+    good_until: float
+    asked_at: float
+    ask_at: float
+
+    def at(self, now: float) -> bool | None:
+        """What is known at a moment."""
+        return self.subscribed if now <= self.good_until else None
+
+
+def wanted_purchases(
+    domains: Iterable[MailDomain], charter: Charter, rows: tuple[MailDomainRow, ...]
+) -> Mapping[Purchase, Wanted]:
+    """What has to be known for these domains: one question an organization and service, however many domains it has.
+
+    The organization is the declared one, else the one that the domain is stored with; without any nothing is asked.
+    """
+    bought = {item.id: item.spec.subscription for item in charter.services if item.spec.subscription is not None}
+    located = locate(rows)
+    found: dict[Purchase, Wanted] = {}
+    for domain in domains:
+        siret = _siret(domain, located.get(domain.domain, NOWHERE).row)
+        access = domain.spec.service_access
+        if access is None or siret is None:
+            continue
+        for name in {item.name for item in access.services}:
+            if (subscription := bought.get(name)) is not None:
+                before = found.get((name, siret))
+                hanging = (*before.domains, domain.key) if before else (domain.key,)
+                found[name, siret] = Wanted(subscription.source_ref.key, subscription.probe_email, hanging)
+    return found
+
+
+def _siret(domain: MailDomain, row: MailDomainRow | None) -> str | None:
+    if domain.spec.organization is not None:
+        return domain.spec.organization.siret
+    return row.siret if row is not None else None
+
+
+@dataclass(slots=True)
+class Subscriptions:
+    """What is known now, and what is to be asked next. Nothing of it survives the process."""
+
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    roster: Roster
+    wanted: Mapping[Purchase, Wanted] = field(default_factory=dict)
+    _sources: Mapping[ResourceKey, EntitlementSource] = field(default_factory=dict)
+    _open: Mapping[ResourceKey, Source] = field(default_factory=dict)
+    _known: dict[Purchase, Known] = field(default_factory=dict)
+
+    def want(self, wanted: Mapping[Purchase, Wanted]) -> None:
+        """Take over what there is to know."""
+        self.wanted = wanted
+        self._known = {purchase: known for purchase, known in self._known.items() if purchase in wanted}
+
+    def named(self, sources: Iterable[EntitlementSource]) -> Sequence[EntitlementSource]:
+        """Those of these sources that have something to say."""
+        keys = {item.source for item in self.wanted.values()}
+        return [item for item in sources if item.key in keys and not item.spec.suspend]
+
+    async def open(self, sources: Iterable[EntitlementSource], secrets: Secrets) -> None:
+        """Open a client for each of these sources that is `named`, and close the others."""
+        self._sources = {item.key: item for item in self.named(sources)}
+        self._open, _ = await self.roster.update(map(for_subscriptions, self._sources.values()), secrets)
+
+    async def close(self) -> None:
+        """Close every client."""
+        await self.roster.close()
+
+    def due(self) -> Sequence[Purchase]:
+        """What is to be asked now: what was never asked first, then what was asked longest ago."""
+        now = self.clock()
+        never = Known(None, 0.0, 0.0, ask_at=float("-inf"))
+        ask_at = {purchase: self._known.get(purchase, never).ask_at for purchase in self.wanted}
+        return sorted((purchase for purchase, at in ask_at.items() if at <= now), key=ask_at.__getitem__)
+
+    async def ask(self, purchases: Sequence[Purchase]) -> bool:
+        """Ask, as many at once as each source allows; whether anything is known otherwise than before."""
+        by_source: dict[ResourceKey, list[Purchase]] = {}
+        for purchase in purchases:
+            by_source.setdefault(self.wanted[purchase].source, []).append(purchase)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._ask_one_source(*item)) for item in by_source.items()]
+        return any(task.result() for task in tasks)
+
+    def subscribed(self) -> Subscribed:
+        """What is known, by MailDomain and service, for `convene`."""
+        now = self.clock()
+        found: dict[tuple[ResourceKey, str], bool] = {}
+        for purchase, wanted in self.wanted.items():
+            known = self._known.get(purchase)
+            said = known.at(now) if known is not None else None
+            if said is not None:
+                found.update(((key, purchase[0]), said) for key in wanted.domains)
+        return found
+
+    def unasked(self) -> frozenset[ResourceKey]:
+        """The domains about which something was never asked: nothing is decided for them yet."""
+        return frozenset(
+            key for purchase, wanted in self.wanted.items() if purchase not in self._known for key in wanted.domains
+        )
+
+    async def _ask_one_source(self, key: ResourceKey, purchases: Sequence[Purchase]) -> bool:
+        source = self._open.get(key)
+        if source is None:
+            news = [self._note(purchase, None) for purchase in purchases]
+            return any(news)
+        slots = asyncio.Semaphore(source.workers)
+
+        async def ask(purchase: Purchase) -> bool:
+            async with slots:
+                said = await ask_subscription(source, purchase[1], self.wanted[purchase].probe)
+            return self._note(purchase, said)
+
+        return any(await asyncio.gather(*map(ask, purchases)))
+
+    def _note(self, purchase: Purchase, said: bool | None) -> bool:  # noqa: FBT001  # what was said
+        """Whether it is known otherwise than when it was asked last."""
+        now = self.clock()
+        before = self._known.get(purchase)
+        source = self._sources.get(self.wanted[purchase].source)
+        ask_at = now + (source.spec.interval.total_seconds() if source is not None else UNANSWERED)
+        if said is None and before is not None:
+            known = Known(before.subscribed, before.good_until, now, ask_at)
+        else:
+            stale_after = source.spec.stale_after.total_seconds() if source is not None else 0.0
+            known = Known(said, now + stale_after, now, ask_at)
+        self._known[purchase] = known
+        return before is None or before.at(before.asked_at) != known.at(now)
