@@ -21,7 +21,7 @@ sandbox: install ## Show the whole story on this machine: no cluster, no network
 	@$(BIN)/maildomain-controller sandbox
 
 test: install ## Run all tests; the end-to-end layer where `make envtest` has built the API server
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 lint: install ## Check style, types and layers
 	$(BIN)/ruff check .

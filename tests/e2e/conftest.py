@@ -1,4 +1,4 @@
-"""Where does the end-to-end layer run? On one real API server a session, each test in its own namespace."""
+"""Where does the end-to-end layer run? On a real API server, each test in its own namespace."""
 
 import os
 from collections.abc import Iterator
@@ -35,6 +35,8 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
         yield name
 
 
+# Before the plugin that runs tests side by side reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip the layer where it can't run and is not required; leave whichever test comes first the time to start it."""
     here = Path(__file__).parent
@@ -42,9 +44,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reason = reason_to_skip()
     if layer and reason:
         config.stash[skipped] = f"{reason}; {len(layer)} tests did not run"
+    files = sorted({item.path for item in layer})
     for item in layer:
-        # One API server a session, also where tests run side by side.
-        item.add_marker(pytest.mark.xdist_group("control-plane"))
+        # Where tests run side by side, two of them have an API server, each with every other file.
+        item.add_marker(pytest.mark.xdist_group(f"control-plane-{files.index(item.path) % 2}"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(START_AND_TEST))
         if reason:

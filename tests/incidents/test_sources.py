@@ -147,7 +147,7 @@ def test_incident_08_another_source_goes_on_beside_a_missing_one() -> None:
 async def test_incident_09_a_rotated_key_is_taken_up_without_a_restart(town: Town) -> None:
     """A client cache keyed by name kept the old credential: here it is keyed by content."""
     roster = Roster()
-    source = declared(town.url)
+    source = declared(town.url, timeout="30s")
 
     async def answer(key: str) -> type:
         opened, _ = await roster.update([source], lambda _, reference: secret(key)(reference))

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -158,6 +158,16 @@ class MailWorld:
         key = AccessId(str(uuid4()))
         self._insert("messages_maildomainaccess", [self.access_row(key, user, domain, role)])
         return key
+
+    def inhabit(self, homes: Mapping[str, Sequence[str]], *, admins: bool = False) -> None:
+        """Domains by name with the e-mails of their people, who administer them if `admins`: three statements."""
+        places = {name: str(uuid4()) for name in homes}
+        people = {email: (str(uuid4()), places[name]) for name, emails in homes.items() for email in emails}
+        self._insert("messages_user", [self.user_row(key, email) for email, (key, _) in people.items()])
+        self._insert("messages_maildomain", [self.domain_row(key, name) for name, key in places.items()])
+        if admins:
+            pairs = people.values()
+            self._insert("messages_maildomainaccess", [self.access_row(str(uuid4()), *pair) for pair in pairs])
 
     def population(self, users: int, domains: int, accesses: int) -> tuple[list[UserId], list[DomainId]]:
         """Many of everything, quickly: users `u<n>@d<n>.fr`, domains `d<n>.fr`, accesses spread evenly."""
@@ -510,6 +520,12 @@ MOMENT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 def grant(user: str, domain: str, name: str = "x.fr") -> Grant:
     """A grant by one source."""
     return Grant(DomainId(domain), DomainName(name), UserId(user), (SOURCE,))
+
+
+def homes(domains: int, each: int = 2) -> dict[str, list[str]]:
+    """Domains `d00000.fr` and so on, with their people `u00000-0@d00000.fr` and so on."""
+    names = [f"{number:05d}" for number in range(domains)]
+    return {f"d{name}.fr": [f"u{name}-{place}@d{name}.fr" for place in range(each)] for name in names}
 
 
 def access(row: str, user: str, domain: str) -> Access:

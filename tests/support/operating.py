@@ -21,7 +21,7 @@ from controller.planning.facts import AnswerReason, Entitled, Subject, Verdict
 from controller.resources.model import API_VERSION
 from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import EntitlementSource
-from tests.support.database import MailWorld
+from tests.support.database import MailWorld, homes
 
 SOURCE = ResourceKey("default", "deploycenter")
 
@@ -232,17 +232,11 @@ async def operating(database: MailDatabase) -> AsyncIterator[Operating]:
 
 async def town(operating: Operating, world: MailWorld, domains: int) -> None:
     """Domains with two administrators each, granted long before the window by an earlier term."""
-    people = {}
-    for number in range(domains):
-        name = f"d{number:05d}.fr"
-        row = world.domain(name)
-        for place in range(2):
-            email = f"u{number:05d}-{place}@{name}"
-            people[email] = (world.user(email), row)
-            operating.source.says[email] = frozenset({name})
+    people = homes(domains)
+    world.inhabit(people, admins=True)
+    for name, emails in people.items():
+        operating.source.says |= dict.fromkeys(emails, frozenset({name}))
         operating.domain(name)
-    for user, row in people.values():
-        world.admin(user, row)
     await operating.settle()
     assert len(world.rows_of("messages_maildomainaccess")) == 2 * domains
 

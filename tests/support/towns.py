@@ -14,7 +14,7 @@ from controller.resources.documents import Declarations
 from controller.resources.maildomain import MailDomain
 from controller.resources.model import SecretKeyRef
 from controller.sandbox.deploycenter import Double
-from tests.support.database import MailWorld
+from tests.support.database import MailWorld, homes
 from tests.support.deploycenter import API_KEY, declared
 from tests.support.operating import Operating
 
@@ -24,13 +24,10 @@ DOMAINS = 6
 
 async def settle_town(operating: Operating, world: MailWorld, domains: int, *, admins: int = 2) -> None:
     """Declare domains `d00000.fr` and so on, with administrators `u00000-0@d00000.fr` and so on, granted at once."""
-    for number in range(domains):
-        name = f"d{number:05d}.fr"
-        world.domain(name)
-        for place in range(admins):
-            email = f"u{number:05d}-{place}@{name}"
-            world.user(email)
-            operating.source.says[email] = frozenset({name})
+    people = homes(domains, admins)
+    world.inhabit(people)
+    for name, emails in people.items():
+        operating.source.says |= dict.fromkeys(emails, frozenset({name}))
         operating.domain(name)
     await operating.settle()
     assert len(rows(world)) == admins * domains
