@@ -83,6 +83,7 @@ def read_snapshot(
         freeze=read_freeze(connection, own) if own else None,
         granted=_granted(connection, own, owner, now) if own else {},
         known=_known(connection, own, owner) if own else {},
+        removed=_removed(connection, own, owner, now, windows) if own else {},
         pins=read_pins(connection, own, owner) if own else {},
         contests=_contests(connection, own, owner, now) if own else {},
         seal=read_seal(connection, own) if own else None,
@@ -228,15 +229,14 @@ def read_seal(connection: Connection, own: Own) -> Seal | None:
 
 
 _COUNTED = (Deed.GRANTED, Deed.RESTORED, Deed.REVOKED)
+_UNLIMITED = (Denied.__name__, Withdrawn.__name__)
+"""Removals that neither wait for a limit nor use it up."""
 
 
 def _activity(
     connection: Connection, own: Own, now: datetime, windows: Collection[timedelta]
 ) -> Mapping[timedelta, Mapping[DomainName, Activity]]:
-    """Count what the journal says was granted and revoked, for every window in one statement.
-
-    Emergency revocations and withdrawals are no matter of limits: they neither wait for one nor use it up.
-    """
+    """Count what the journal says was granted and revoked, for every window in one statement."""
     if not windows:
         return {}
     table, ordered = own.journal.c, sorted(windows)
@@ -246,7 +246,7 @@ def _activity(
         .where(
             table.at > now - ordered[-1],
             table.what.in_(_COUNTED),
-            table.reason.not_in([Denied.__name__, Withdrawn.__name__]),
+            table.reason.not_in(_UNLIMITED),
         )
         .group_by(table.domain, table.what)
     )
@@ -262,6 +262,34 @@ def _activity(
         }
         for window, domains in found.items()
     }
+
+
+def _removed(
+    connection: Connection, own: Own, owner: str, now: datetime, windows: Collection[timedelta]
+) -> Mapping[timedelta, Mapping[ResourceKey, Mapping[DomainName, int]]]:
+    """Count what was revoked at the word of each source, for every window in one statement."""
+    if not windows:
+        return {}
+    table, ordered = own.journal.c, sorted(windows)
+    counts = [func.count().filter(table.at > now - window) for window in ordered]
+    sources = cast(table.sources, Text)
+    statement = (
+        select(sources, table.domain, *counts)
+        .where(
+            table.at > now - ordered[-1],
+            table.what == Deed.REVOKED,
+            table.reason.not_in(_UNLIMITED),
+            table.owner == owner,
+        )
+        .group_by(sources, table.domain)
+    )
+    found: dict[timedelta, dict[ResourceKey, dict[DomainName, int]]] = {window: {} for window in ordered}
+    for stored, domain, *numbers in connection.execute(statement):
+        for window, number in zip(ordered, numbers, strict=True):
+            for source in json.loads(stored) if number else ():
+                of = found[window].setdefault(read_key(source), {})
+                of[domain] = of.get(domain, 0) + number
+    return found
 
 
 def _granted(connection: Connection, own: Own, owner: str, now: datetime) -> Mapping[ResourceKey, Granted]:

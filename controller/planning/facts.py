@@ -413,6 +413,8 @@ class Snapshot:
     """What the sources made this owner grant and adopt; those that are missing: nothing."""
     known: Mapping[Scope, Known] = field(default_factory=dict)
     """Declared objects that this owner has worked with."""
+    removed: Mapping[timedelta, Mapping[ResourceKey, Mapping[DomainName, int]]] = field(default_factory=dict)
+    """For each window: how much of each domain this owner has revoked at the word of each source, declared or not."""
     pins: Mapping[AccessId, Pin] = field(default_factory=dict)
     """Rows that a person has restored."""
     contests: Mapping[Holding, Contest] = field(default_factory=dict)

@@ -63,12 +63,16 @@ def _source_ward(voice: Voice, drafts: Sequence[Draft], snapshot: Snapshot) -> W
     cases = tuple(item for draft in drafts if not draft.withdraws for item in draft.docket.open)
     within = snapshot.activity.get(limit.window, {})
     activity = [within.get(draft.name, Activity()) for draft in drafts]
+    names = {draft.name for draft in drafts}
+    elsewhere = snapshot.removed.get(limit.window, {}).get(voice.key, {})
+    # A domain that is declared no more, or asks other sources now, takes nothing off the count.
+    left = sum(count for name, count in elsewhere.items() if name not in names)
     return Ward(
         Scope("EntitlementSource", voice.key),
         limit,
         SOURCE_FLOOR,
         rows=sum(len(draft.difference.admins) for draft in drafts),
-        activity=Activity(sum(item.granted for item in activity), sum(item.revoked for item in activity)),
+        activity=Activity(sum(item.granted for item in activity), sum(item.revoked for item in activity) + left),
         cases=cases,
         answers=_answers(voice, drafts) if len(cases) > SOURCE_FLOOR else None,
     )

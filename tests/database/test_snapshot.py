@@ -121,6 +121,7 @@ def test_what_was_written_is_read_back(database: MailDatabase, world: MailWorld)
     assert seen.holds == (hold(set_up.kept),)
     assert seen.claims == {X: Claim(OWNER, ResourceKey("default", "x-fr"))}
     assert seen.activity == {DAY: {X: Activity(1, 1)}, timedelta(minutes=1): {X: Activity(1, 1)}}
+    assert seen.removed == {DAY: {SOURCE: {X: 1}}, timedelta(minutes=1): {SOURCE: {X: 1}}}
     assert seen.granted == {SOURCE: Granted(today=2)}
     assert seen.known == {SCOPE: Known(SCOPE, MOMENT)}
     assert written.at is not None
@@ -139,7 +140,8 @@ def test_closed_holds_are_spent_and_approved_ones_say_so(database: MailDatabase,
 
 def test_activity_outside_of_a_window_does_not_count(database: MailDatabase, world: MailWorld) -> None:
     write(database, scene(world).changes)
-    assert database.snapshot((), {timedelta(0)}).activity == {timedelta(0): {}}
+    seen = database.snapshot((), {timedelta(0)})
+    assert (seen.activity, seen.removed) == ({timedelta(0): {}}, {timedelta(0): {}})
 
 
 @pytest.mark.parametrize("withdrawn", [False, True])
@@ -147,7 +149,8 @@ def test_what_no_limit_weighs_uses_up_no_limit(database: MailDatabase, world: Ma
     leaving = scene(world).leaving
     proof = Withdrawn(case(leaving, CaseState.EXECUTED)) if withdrawn else Denied()
     write(database, Changes(revocations=(Revocation(leaving, X, (SOURCE,), proof),)))
-    assert database.snapshot({X}, {DAY}).activity == {DAY: {}}
+    seen = database.snapshot({X}, {DAY})
+    assert (seen.activity, seen.removed) == ({DAY: {}}, {DAY: {}})
     (entry,) = database.journal(limit=1)
     assert entry.case == (f"case-{leaving.id}" if withdrawn else None)
 

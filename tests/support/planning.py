@@ -185,6 +185,7 @@ class PlanningWorld:
             freeze=self.freeze,
             granted=self._granted(),
             known=dict(self.known),
+            removed={window: self._removed(window) for window in windows},
             pins=dict(self.pins),
             contests=dict(self.contests),
             seal=self.seal,
@@ -196,6 +197,14 @@ class PlanningWorld:
             if entry.at > self.time - window and entry.what != "adopted":
                 before = found.get(entry.domain, Activity())
                 found[entry.domain] = replace(before, **{entry.what: getattr(before, entry.what) + 1})
+        return found
+
+    def _removed(self, window: timedelta) -> dict[ResourceKey, dict[DomainName, int]]:
+        found: dict[ResourceKey, dict[DomainName, int]] = {}
+        for entry in self.journal:
+            for key in entry.sources if entry.what == "revoked" and entry.at > self.time - window else ():
+                of = found.setdefault(key, {})
+                of[entry.domain] = of.get(entry.domain, 0) + 1
         return found
 
     def _granted(self) -> dict[ResourceKey, Granted]:

@@ -86,6 +86,26 @@ def test_the_window_lets_go_after_its_time() -> None:
     assert len(world.rows) == 80, "one an hour never exceeds 25 % of a day"
 
 
+@pytest.mark.parametrize("forgotten", ["the declaration", "the source"])
+def test_a_domain_that_is_gone_from_a_source_takes_nothing_off_its_count(forgotten: str) -> None:
+    world = town(60, 2)
+    world.add_source("other")
+    world.later(minutes=10)
+    for number in range(15):
+        world.says(f"u{number:05d}-0")
+    world.confirm_and_apply()
+    assert len(world.rows) == 105
+    world.declared = world.declared[15:]
+    for number in range(15) if forgotten == "the source" else ():
+        world.domain(f"d{number:05d}.fr", row=False, sourceRefs=[{"name": "other"}])
+    world.repeat(minutes=10)
+    for number in range(20, 40):
+        world.says(f"u{number:05d}-0")
+    decided = world.confirm_and_apply()
+    assert len(world.rows) == 105, "15 and 20 are more than a quarter of 105"
+    assert [hold.count for hold in decided.holds] == [20]
+
+
 def test_a_small_domain_may_always_lose_one() -> None:
     world = town(1, 1)
     everybody_loses_everything(world)
