@@ -96,7 +96,22 @@ class ApiSettings(BaseSettings):
     """A folder of files with keys for the hints of DeployCenter."""
 
 
-SettingsT = TypeVar("SettingsT", Settings, ApiSettings)
+class ReportSettings(BaseSettings):
+    """The settings of error reports, under the names that Sentry's clients have for them."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+    sentry_dsn: SecretStr | None = Field(default=None, validation_alias="SENTRY_DSN")
+    """Where reports go; nowhere without it."""
+
+    sentry_environment: str = Field(default="production", validation_alias="SENTRY_ENVIRONMENT")
+    """What the reports of this install are told apart by."""
+
+    sentry_release: str | None = Field(default=None, validation_alias="SENTRY_RELEASE")
+    """What runs here; the version of this program where nothing is named."""
+
+
+SettingsT = TypeVar("SettingsT", Settings, ApiSettings, ReportSettings)
 
 
 def read_settings() -> Settings:
@@ -110,6 +125,11 @@ def read_settings() -> Settings:
 def read_api_settings() -> ApiSettings:
     """Read the settings of `serve`, as `read_settings` does."""
     return _read_environment(ApiSettings)
+
+
+def read_report_settings() -> ReportSettings:
+    """Read the settings of error reports, as `read_settings` does."""
+    return _read_environment(ReportSettings)
 
 
 def _read_environment(model: type[SettingsT]) -> SettingsT:

@@ -28,6 +28,8 @@ from controller.cli.validate import validate
 from controller.cli.wording import PROGRAM
 from controller.errors import ControllerError
 from controller.observability.logging import configure_logging
+from controller.observability.reports import REPORTS
+from controller.settings import read_report_settings
 
 log = structlog.get_logger(__name__)
 
@@ -72,12 +74,15 @@ def main() -> None:
         # An error of ours. Only the log masks what its text may hold.
         log.exception("ended")
         code = 1
+    finally:
+        REPORTS.close()
     sys.exit(code)
 
 
 def execute(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user can cause never ends in a traceback."""
     try:
+        REPORTS.open(read_report_settings())
         app(args=list(arguments), prog_name=PROGRAM)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Exit.DONE

@@ -19,6 +19,7 @@ from controller.engine.world import World
 from controller.entitlements.pacing import Lanes
 from controller.errors import ClusterUnavailable, ControllerError, MigrationNeeded, SchemaUnknown
 from controller.maildb.database import MailDatabase
+from controller.observability.lasting import LastingFailures
 from controller.observability.metrics import Metrics
 from controller.planning.features import ALL_FEATURES, Features
 from controller.resources.conditions import Reason
@@ -68,6 +69,7 @@ class Loop:
         self._clock = clock
         self._wake = asyncio.Event()
         self._news = News()
+        self._lasting = LastingFailures(clock)
         self._around = Surroundings(
             database,
             world,
@@ -80,6 +82,7 @@ class Loop:
             features,
             founder,
             retention,
+            self._lasting,
         )
         self._lanes = Lanes()
         # What is known of the services outlives a lease.
@@ -141,6 +144,7 @@ class Loop:
         self._started = True
         self._failures = 0
         self._metrics.failed(0)
+        self._lasting.worked("turn")
         return TURN
 
     async def _failed(self, error: ControllerError, stalls: Reason | None) -> float:
@@ -151,6 +155,7 @@ class Loop:
         self._metrics.passed("failed", 0.0)
         self._metrics.failed(self._failures)
         log.warning("turn_failed", error=type(error).__name__, detail=str(error), failures=self._failures)
+        self._lasting.failed("turn", type(error).__name__)
         if self._reign is not None:
             with suppress(ControllerError):
                 await self._tell_of(error, stalls, self._reign)
@@ -193,7 +198,11 @@ class Loop:
                 self._started = self._started or epoch is None
             except ControllerError as error:
                 log.warning("lease_unreachable", error=type(error).__name__)
+                if self._epoch is None:
+                    # Whoever leads is told of by its turns.
+                    self._lasting.failed("lease", type(error).__name__)
             else:
+                self._lasting.worked("lease")
                 if (epoch is None) != (self._epoch is None):
                     log.info("lease", held=epoch is not None)
                     self._wake.set()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from controller.engine.desk import Desk, Phase
 from controller.engine.foundry import Founder, Foundry
@@ -38,6 +39,7 @@ from controller.entitlements.sweep import sweep
 from controller.errors import ControllerError, NotAuthorized, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
+from controller.observability.lasting import LastingFailures
 from controller.observability.metrics import Metrics
 from controller.planning.facts import AnswerReason, CaseState, Snapshot, Subject, Unavailable, UserId
 from controller.planning.features import ALL_FEATURES, Features
@@ -88,6 +90,8 @@ class Surroundings:
     """Who creates domains; None where that is not set up."""
     retention: timedelta | None = None
     """How long the journal is kept; None is for ever."""
+    failures: LastingFailures = field(default_factory=LastingFailures)
+    """What fails for longer than a term may last."""
 
 
 @dataclass(slots=True)
@@ -121,6 +125,7 @@ class Reign:
     _secrets_at: float = float("-inf")
     _tidy_at: float = float("-inf")
     _next_pass: float = float("-inf")
+    _passes: int = 0
     _relist: bool = True
     _outdated: bool = False
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
@@ -281,6 +286,7 @@ class Reign:
             await self._stop_asking(key)
             del self.desks[key]
             self.around.metrics.forget(key)
+            self.around.failures.worked(_failing(key))
         for item in honoured:
             desk = self.desks.setdefault(item.key, Desk(item.key, item.spec, now))
             asking = self._asking.get(item.key)
@@ -310,7 +316,7 @@ class Reign:
     def _ask_anew(self, asking: _Asking) -> None:
         """Whatever ended it, one source's trouble ends neither the others nor the process (invariant 11)."""
         error = asking.task.exception()
-        log.error("asking_failed", source=str(asking.desk.key), error=type(error).__name__)
+        log.error("asking_failed", source=str(asking.desk.key), error=type(error).__name__, exc_info=error)
         asking.desk.recall()
         self._start_asking(asking.desk, asking.source)
 
@@ -349,8 +355,12 @@ class Reign:
             if user is None or sight is None:
                 work.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(work.wait(), desk.wait(now))
+                    # `wait_for` of Python 3.11 passes over a cancellation that comes together with the event.
+                    async with asyncio.timeout(desk.wait(now)):
+                        await work.wait()
             elif (subject := _subject(sight.directory, desk, user)) is not None:
+                # Each worker that asks has a context of its own.
+                bind_contextvars(wave=_wave(desk, sight))
                 yield subject
             else:
                 desk.recall(user)
@@ -358,6 +368,14 @@ class Reign:
     # --- deciding and carrying out ---
 
     async def _pass(self, sight: "_Sight") -> None:
+        """One pass; whatever it logs can be told by its number, its epoch, and the waves that it decides on."""
+        self._passes += 1
+        epoch = sight.snapshot.epoch
+        waves = [_wave(desk, sight) for desk in self.desks.values() if desk.phase in (Phase.ASKED, Phase.JUDGING)]
+        with bound_contextvars(epoch=epoch, turn=f"{epoch}.{self._passes}", waves=waves):
+            await self._pass_on(sight)
+
+    async def _pass_on(self, sight: "_Sight") -> None:
         started = self.around.clock()
         self._news = False
         decision = await self._decide(sight)
@@ -424,7 +442,7 @@ class Reign:
         self._outdated = True
         self._news = True
         try:
-            await asyncio.to_thread(self.around.database.write, decided.changes, epoch=sight.snapshot.epoch)
+            written = await asyncio.to_thread(self.around.database.write, decided.changes, epoch=sight.snapshot.epoch)
         except PlanOutdated:
             # A command that works beside us needs longer than a moment: the next turn is soon enough.
             log.info("plan_outdated")
@@ -437,7 +455,9 @@ class Reign:
             "adoptions": len(changes.adoptions),
         }
         self.around.metrics.wrote(**counts)
-        log.info("written", epoch=sight.snapshot.epoch, cases=len(changes.cases), holds=len(changes.holds), **counts)
+        # The time is that of its lines in the journal.
+        at = written.at.isoformat() if written.at is not None else None
+        log.info("written", at=at, cases=len(changes.cases), holds=len(changes.holds), **counts)
         self.around.wake()
         return True
 
@@ -471,6 +491,7 @@ class Reign:
         """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
         now = self.around.utc()
         decided, health = decision.plan, self._health(decision.question)
+        self._note_failures(health)
         stalled = [
             report_stalled(item.kind, item.key, item.generation, self._told, Reason.INVALID_SPEC, now=now)
             for item in self.listing.invalid
@@ -491,6 +512,14 @@ class Reign:
             [self._source_report(item, decided, sight, health, now) for item in self.listing.sources.values()]
         )
         measure(self.around.metrics, decided, sight.snapshot)
+
+    def _note_failures(self, health: Mapping[ResourceKey, SourceHealth]) -> None:
+        for key, source in health.items():
+            # What a flag forbids is meant to be so.
+            if source.trouble is None or source.trouble is Reason.FEATURE_DISABLED:
+                self.around.failures.worked(_failing(key))
+            else:
+                self.around.failures.failed(_failing(key), source.trouble.value)
 
     def _source_report(
         self,
@@ -580,6 +609,15 @@ class _Sight:
     def contested(self, decided: Plan) -> bool:
         """Whether there is anything to judge: an open case, a new one, or a hold."""
         return bool(self.snapshot.cases or self.snapshot.holds or decided.changes.cases)
+
+
+def _wave(desk: Desk, sight: _Sight) -> str:
+    """What the wave of a desk is called in the log; the epoch keeps those of other terms apart."""
+    return f"{desk.key}#{sight.snapshot.epoch}.{desk.number}"
+
+
+def _failing(key: ResourceKey) -> str:
+    return f"EntitlementSource {key}"
 
 
 def _subject(known: Directory, desk: Desk, user: UserId) -> Subject | None:

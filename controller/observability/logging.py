@@ -2,16 +2,20 @@
 
 What other libraries log about their traffic is silenced by name, because they put e-mails, keys and bodies into it
 (invariant 10): httpx and httpcore log URLs at INFO, kopf and the Kubernetes client bodies at DEBUG, SQLAlchemy
-parameters. What is left passes a last net that masks whatever looks like an e-mail.
+parameters. Of an exception its type and its places are shown, and its text only when it is one of ours. What is left
+passes a last net that masks whatever looks like an e-mail.
 """
 
 import logging
-import re
 import sys
-from typing import Literal
+from contextlib import suppress
+from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from controller.observability.privacy import mask_emails, traceback_of
+from controller.observability.reports import REPORTS
 
 SILENT = ("httpx", "httpcore")
 """Never heard at any level."""
@@ -19,21 +23,13 @@ SILENT = ("httpx", "httpcore")
 QUIET = ("kopf.objects", "kubernetes", "client", "sqlalchemy", "alembic", "psycopg", "aiohttp", "urllib3", "asyncio")
 """Heard from WARNING on."""
 
-_EMAIL = re.compile(
-    r"""[^\s@"'`<>(){}\[\],;:=&?/\\|]+      # a local part, up to what delimits it
-        (?:@|%40)
-        (?=[^\s@"'`<>(){}\[\],;:=&?/\\|])   # followed by a host, which stays: it is no personal data
-    """,
-    re.VERBOSE,
-)
-
 
 def configure_logging(log_format: Literal["json", "text"], level: str) -> None:
     """Send every record of the process to stderr in this format, from this level on. May be called again."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_common(),
+            foreign_pre_chain=[_without_its_text, *_common()],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(log_format)],
         )
     )
@@ -53,9 +49,13 @@ def configure_logging(log_format: Literal["json", "text"], level: str) -> None:
     )
 
 
-def mask_emails(text: str) -> str:
-    """Mask the local part of everything that looks like an e-mail, percent-encoded ones included."""
-    return _EMAIL.sub("***@", text)
+class _Handler(logging.StreamHandler[TextIO]):
+    """A handler that keeps to itself what it could not log. Its base shows the record, whatever is in it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # named by its base
+        """Say where that was, and nothing of what it was."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"a record of {record.name} ({record.filename}:{record.lineno}) can't be logged\n")
 
 
 def _common() -> list[Processor]:
@@ -66,8 +66,20 @@ def _common() -> list[Processor]:
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        REPORTS.heed,
+        structlog.processors.ExceptionRenderer(lambda raised: traceback_of(raised[1])),
     ]
+
+
+def _without_its_text(_logger: object, _method: str, record: EventDict) -> EventDict:
+    """What other libraries log with an exception: the first line, without what the exception says."""
+    raised = record.get("exc_info")
+    if raised:
+        message, error = str(record["event"]).partition("\n")[0], raised[1]
+        for text in (repr(error), str(error)):
+            message = message.replace(text, "...") if text else message
+        record["event"] = message
+    return record
 
 
 def _rendering(log_format: Literal["json", "text"]) -> list[Processor]:

@@ -12,6 +12,7 @@ import structlog
 
 from controller.cluster.applying import Applied
 from controller.errors import ControllerError
+from controller.observability.lasting import LastingFailures
 from controller.provisioning.store import Store
 from controller.provisioning.template import Template, overlaid, siret_of
 from controller.provisioning.wanted import Wanted
@@ -47,6 +48,7 @@ class Declaring:
     def __init__(self, store: Store, template: Template) -> None:
         self._store = store
         self._template = template
+        self._lasting = LastingFailures()
         self._turns: dict[DomainName, tuple[asyncio.Lock, int]] = {}
 
     async def expect(self, domains: Collection[DomainName]) -> None:
@@ -63,9 +65,11 @@ class Declaring:
                 for _ in range(TRIES):
                     outcome = await self._try(domain, wanted)
                     if outcome is not None:
+                        self._lasting.worked("declaring")
                         return outcome
         except ControllerError as error:
             log.warning("declaring_failed", error=type(error).__name__, detail=str(error))
+            self._lasting.failed("declaring", type(error).__name__)
         return Trouble.NOT_NOW
 
     async def _try(self, domain: DomainName, wanted: Wanted) -> Outcome | Trouble | None:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from controller.errors import ControllerError
+from controller.observability.lasting import LastingFailures
 from controller.observability.metrics import Metrics
 from controller.planning.facts import Hint
 from controller.provisioning.authentication import Caller, Gate
@@ -48,6 +49,7 @@ class Hooks:
     def __init__(self, book: HintBook | None, metrics: Metrics) -> None:
         self._book = book
         self._metrics = metrics
+        self._lasting = LastingFailures()
 
     async def answer(self, _: Caller, document: Any) -> Response:
         """Note whom it names."""
@@ -57,7 +59,9 @@ class Hooks:
                 noted = await asyncio.to_thread(self._book.note_hints, hints)
             except ControllerError as error:
                 log.warning("hints_not_noted", error=type(error).__name__, detail=str(error))
+                self._lasting.failed("hints", type(error).__name__)
                 raise Refused(503, "Hints can't be noted now.", Retry_After="5") from None
+            self._lasting.worked("hints")
             self._metrics.hinted("noted", noted)
             self._metrics.hinted("dropped", len(hints) - noted)
             if noted < len(hints):

@@ -8,7 +8,8 @@ import pytest
 import structlog
 
 from controller.cli import main
-from controller.observability.logging import configure_logging, mask_emails
+from controller.observability.logging import configure_logging
+from controller.observability.privacy import mask_emails
 
 
 @pytest.fixture(autouse=True)

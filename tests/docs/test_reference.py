@@ -12,7 +12,7 @@ from controller.cli.exits import Exit
 from controller.cli.main import app
 from controller.resources.conditions import ConditionType, Reason
 from controller.resources.model import APPROVE_ANNOTATION, PROVISIONED_ANNOTATION, REQUESTED_AT_ANNOTATIONS
-from controller.settings import ApiSettings, Settings
+from controller.settings import ApiSettings, ReportSettings, Settings
 from tests.docs.pages import ROOT, page, plain
 from tests.docs.reference import as_markdown, columns, rows
 from tests.support.crd import KINDS
@@ -82,9 +82,12 @@ def test_the_tables_of_ready_use_reasons_that_exist(kind: str) -> None:
 # --- settings.md ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("heading", "settings"), [("Settings", Settings), ("Settings of the API", ApiSettings)])
+@pytest.mark.parametrize(
+    ("heading", "settings"),
+    [("Settings", Settings), ("Settings of the API", ApiSettings), ("Error reports", ReportSettings)],
+)
 def test_each_setting_stands_in_the_reference_with_its_default(
-    heading: str, settings: type[Settings | ApiSettings]
+    heading: str, settings: type[Settings | ApiSettings | ReportSettings]
 ) -> None:
     shown = {plain(row[0]): plain(row[1]) for row in table("settings.md", heading)}
     declared = {

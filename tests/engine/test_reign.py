@@ -1,5 +1,6 @@
 """The operator's work over a real database, with objects in memory and a clock of its own."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -141,6 +142,15 @@ async def test_an_approval_by_annotation_executes_at_once(operating: Operating, 
     await operating.settle(5)
     assert world.rows_of("messages_maildomainaccess") == []
     assert "hold" not in operating.world.status(Kind.SOURCE, "deploycenter")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_term_ends_also_in_the_moment_in_which_there_is_work(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 1)
+    await operating.wave()
+    await operating.reign.turn()
+    async with asyncio.timeout(20):
+        await operating.reign.close()
 
 
 async def test_after_a_restart_nothing_is_revoked_before_a_complete_wave(
