@@ -48,6 +48,7 @@ from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState
 from controller.planning.standing import ClaimRules, Standing, resolve
 from controller.planning.status import Status, Wave
+from controller.planning.supposing import BlastRadius, blast_radius
 from controller.resources.conditions import Reason
 from controller.resources.model import Metadata
 from controller.resources.names import DomainName, ResourceKey
@@ -118,6 +119,7 @@ class Reign:
     _approvals: ApprovalDesk = field(default_factory=ApprovalDesk)
     _removals: Removals = field(default_factory=Removals)
     _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
+    _radii: dict[ResourceKey, BlastRadius] = field(default_factory=dict)
     _sight: "_Sight | None" = None
     _told: dict[Target, Status] = field(default_factory=dict)
     """The status that each object has now."""
@@ -385,6 +387,7 @@ class Reign:
         self._removals.see(decision.plan.domains if wrote else (), self.desks)
         for desk in decision.judged:
             self._end_wave(desk)
+            await self._weigh(desk.key, decision.question)
         self._foundry.see(decision.plan.domains)
         try:
             await self._report(decision, sight, wrote=wrote)
@@ -470,6 +473,14 @@ class Reign:
             self.around.metrics.wave_finished(desk.key, finished.timestamp(), partial=desk.last.tally.partial)
         log.info("wave_finished", source=str(desk.key), number=desk.number, refusal=desk.refusal)
 
+    async def _weigh(self, key: ResourceKey, question: Question) -> None:
+        """What the source could take away, once a wave: it is no reason for a status of its own."""
+        radius = await asyncio.to_thread(blast_radius, question, key)
+        self._radii[key] = radius
+        self.around.metrics.could_lose(
+            key, accesses=radius.accesses, domains=radius.domains, stopped_after=radius.stopped_after
+        )
+
     # --- telling ---
 
     async def _may_found(self) -> bool:
@@ -540,6 +551,7 @@ class Reign:
             self._pokes,
             desks=self.desks,
             wave=self._waves.get(source.key),
+            radius=self._radii.get(source.key),
             population=Population(sight.held_by, len(sight.snapshot.users)),
             epoch=sight.snapshot.epoch,
             frozen=sight.snapshot.freeze is not None,

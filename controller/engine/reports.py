@@ -15,6 +15,7 @@ from controller.planning.facts import Hold, Scope, UserId
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.planning.status import Round, Status, Wave, domain_status, overlaid_status, source_status
+from controller.planning.supposing import BlastRadius
 from controller.resources.conditions import ConditionType, Reason
 from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
@@ -88,6 +89,7 @@ def report_source(
     *,
     desks: Mapping[ResourceKey, Desk],
     wave: Wave | None,
+    radius: BlastRadius | None,
     population: "Population",
     epoch: int,
     frozen: bool,
@@ -106,6 +108,7 @@ def report_source(
         hold=next((hold for hold in holds if hold.scope == scope), None),
         wave=wave,
         estimate=estimate,
+        radius=radius,
         too_slow=estimate is not None and _too_slow(source, estimate),
         epoch=epoch,
         handled=pokes.handled(Kind.SOURCE, source.key, desks),

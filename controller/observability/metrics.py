@@ -40,6 +40,11 @@ class Metrics:
         self._partial = Gauge(
             "maildomain_partial_age_seconds", "Since when each wave had Partial answers.", _SOURCE, registry=registry
         )
+        self._radius = [
+            Gauge("maildomain_blast_radius_accesses", "Accesses that [] would cost now.", _SOURCE, registry=registry),
+            Gauge("maildomain_blast_radius_domains", "Domains left without any.", _SOURCE, registry=registry),
+            Gauge("maildomain_blast_radius_stopped_after", "How many limits let go.", _SOURCE, registry=registry),
+        ]
         self._answers = Counter("maildomain_answers", "Answers by type.", (*_SOURCE, "type"), registry=registry)
         self._source_requests = Counter(
             "maildomain_source_requests", "HTTP requests to a source.", _SOURCE, registry=registry
@@ -102,10 +107,15 @@ class Metrics:
             self._partial_since.pop(source, None)
         self._partial.labels(*source).set_function(lambda: self._age(self._partial_since.get(source)))
 
+    def could_lose(self, source: SourceName, *, accesses: int, domains: int, stopped_after: int) -> None:
+        """What a source could take away by saying `[]` for everybody now."""
+        for gauge, value in zip(self._radius, (accesses, domains, stopped_after), strict=True):
+            gauge.labels(*source).set(value)
+
     def forget(self, source: SourceName) -> None:
         """A source is gone or suspended: the age of its last wave alarms nobody any more."""
         self._partial_since.pop(source, None)
-        for gauge in (self._last_wave, self._interval, self._partial):
+        for gauge in (self._last_wave, self._interval, self._partial, *self._radius):
             gauge.remove(*source)
 
     def failed(self, in_a_row: int) -> None:

@@ -207,9 +207,17 @@ class Ward:
     @property
     def tripped(self) -> bool:
         """Whether more is revoked or about to be than the limit allows."""
+        return bool(self.cases) and len(self.cases) > self._left
+
+    @property
+    def left(self) -> int:
+        """How many cases the limit still allows in its window."""
+        return max(0, self._left)
+
+    @property
+    def _left(self) -> int:
         at_start = max(0, self.rows - self.activity.granted + self.activity.revoked)
-        counted = self.activity.revoked + len(self.cases) - self.offset
-        return bool(self.cases) and counted > self.limit.max.of(at_start, floor=self.floor)
+        return self.limit.max.of(at_start, floor=self.floor) - self.activity.revoked + self.offset
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,19 +109,7 @@ def plan(question: Question) -> Plan:
     Only declared domains that may act are looked at; everything else is out of scope and stays untouched (D3).
     """
     snapshot = question.snapshot
-    voices = {
-        key: listen(state, snapshot.users, now=question.now, confirm_after=question.confirm_after)
-        for key, state in question.sources.items()
-    }
-    drafter = Drafter(
-        snapshot,
-        identify(snapshot.users),
-        voices,
-        locate(snapshot.domains),
-        cases_by_domain(snapshot.cases),
-        question.as_if,
-    )
-    drafts = [drafter.draft(standing) for standing in question.standings]
+    voices, drafts = draft(question)
     bench = Bench(
         snapshot.taken_at, question.approvals, {hold.id: hold for hold in snapshot.holds}, snapshot.spent_holds
     )
@@ -135,6 +123,24 @@ def plan(question: Question) -> Plan:
         changes=Changes() if snapshot.freeze else _changes(plans, drafts, verdict, question, bench, lost=lost),
         ask_again=_ask_again(drafts, voices),
     )
+
+
+def draft(question: Question) -> tuple[Mapping[ResourceKey, Voice], Sequence[Draft]]:
+    """Compare every domain with its sources, before any limit has its say."""
+    snapshot = question.snapshot
+    voices = {
+        key: listen(state, snapshot.users, now=question.now, confirm_after=question.confirm_after)
+        for key, state in question.sources.items()
+    }
+    drafter = Drafter(
+        snapshot,
+        identify(snapshot.users),
+        voices,
+        locate(snapshot.domains),
+        cases_by_domain(snapshot.cases),
+        question.as_if,
+    )
+    return voices, [drafter.draft(standing) for standing in question.standings]
 
 
 @dataclass(frozen=True, slots=True)

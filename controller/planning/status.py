@@ -10,6 +10,7 @@ from controller.planning.facts import Hold
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.planning.sources import Tally
+from controller.planning.supposing import BlastRadius
 from controller.resources.conditions import Condition, Reason, render_conditions
 from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
@@ -127,6 +128,7 @@ def source_status(
     hold: Hold | None,
     wave: Wave | None,
     estimate: Round | None,
+    radius: BlastRadius | None,
     too_slow: bool,
     epoch: int,
     handled: str | None,
@@ -142,6 +144,7 @@ def source_status(
         lastHandledReconcileAt=handled or before.get("lastHandledReconcileAt"),
         wave=_wave(wave) if wave is not None else before.get("wave"),
         estimatedRound=_round(estimate) if estimate is not None else before.get("estimatedRound"),
+        blastRadius=_radius(radius) if radius is not None else before.get("blastRadius"),
         epoch=epoch,
         hold=_hold(hold),
         conditions=render_conditions(conditions, before=known, generation=metadata.generation, now=now),
@@ -183,6 +186,10 @@ def _wave(wave: Wave) -> Status:
 
 def _round(estimate: Round) -> Status:
     return {"holders": format_duration(estimate.holders), "everybody": format_duration(estimate.everybody)}
+
+
+def _radius(radius: BlastRadius) -> Status:
+    return {"accesses": radius.accesses, "domains": radius.domains, "stoppedAfter": radius.stopped_after}
 
 
 def _time(moment: datetime) -> str:

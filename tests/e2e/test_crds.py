@@ -132,7 +132,9 @@ def status_of(kind: str) -> dict[str, Any]:
         rounds = {"holders": "8m20s", "everybody": "5h"}
         reachable = ready | {"type": "Reachable", "status": "True", "reason": "Answering"}
         wave = {"startedAt": NOW, "finishedAt": NOW, **counts}
-        return common | {"wave": wave, "estimatedRound": rounds, "epoch": 3, "conditions": [ready, reachable]}
+        radius = {"accesses": 7, "domains": 3, "stoppedAfter": 2}
+        told = {"wave": wave, "estimatedRound": rounds, "blastRadius": radius, "epoch": 3}
+        return common | told | {"conditions": [ready, reachable]}
     people = ("desired", "actual", "owned", "foreign", "pending", "ambiguous")
     names = (*people, "protected", "contested", "pinned", "denied", "suspected", "held")
     admins = {name: number for number, name in enumerate(names, 11)}

@@ -18,6 +18,7 @@ from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.planning.sources import Tally
 from controller.planning.status import Round, Status, Wave, domain_status, overlaid_status, source_status
+from controller.planning.supposing import BlastRadius
 from controller.resources.conditions import Reason
 from controller.resources.model import API_VERSION, Resource
 from controller.resources.names import ResourceKey
@@ -350,6 +351,7 @@ def _source(
             hold=hold,
             wave=Wave(START, START, Tally(asked=2, entitled=2)),
             estimate=Round(START - START, START - START),
+            radius=BlastRadius(2, 1, 1),
             too_slow=False,
             epoch=1,
             handled=None,

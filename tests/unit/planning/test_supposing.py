@@ -1,0 +1,92 @@
+"""What a source could take away by losing its data, and where the limits would stop it."""
+
+from typing import Any
+
+import pytest
+
+from controller.planning.facts import AnswerReason, Entitled, Unavailable
+from controller.planning.plan import plan
+from controller.planning.supposing import NOTHING, BlastRadius, blast_radius, supposing
+from tests.support.planning import PlanningWorld, source_key
+
+KEY = source_key()
+
+
+def town(domains: int, admins: int, **spec: Any) -> PlanningWorld:
+    world = PlanningWorld()
+    world.add_source()
+    for number in range(domains):
+        name = f"d{number}.fr"
+        world.domain(name, **spec)
+        for place in range(admins):
+            user = world.user(f"u{number}-{place}@{name}")
+            world.admin(user, name)
+            world.says(user, name)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("domains", "admins", "spec", "radius"),
+    [
+        (1, 1, {}, BlastRadius(1, 1, 1)),
+        (4, 2, {}, BlastRadius(8, 4, 4)),
+        (60, 2, {}, BlastRadius(120, 60, 30)),
+        (60, 2, {"minAdmins": 2}, BlastRadius(120, 60, 0)),
+        (60, 2, {"revocations": {"max": "0%"}}, BlastRadius(120, 60, 0)),
+    ],
+)
+def test_it_is_weighed_against_every_limit(
+    domains: int, admins: int, spec: dict[str, Any], radius: BlastRadius
+) -> None:
+    assert blast_radius(town(domains, admins, limits=spec).question(), KEY) == radius
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"mode": "Observe"}, {"mode": "GrantOnly"}, {"suspend": True}, {"protectedAdmins": ["u0-0@d0.fr"]}],
+    ids=["Observe", "GrantOnly", "suspend", "protected"],
+)
+def test_what_can_not_go_is_not_counted(spec: dict[str, Any]) -> None:
+    assert blast_radius(town(1, 1, **spec).question(), KEY) == BlastRadius()
+
+
+def test_what_another_source_names_or_does_not_deny_stays() -> None:
+    world = town(1, 3, sourceRefs=[{"name": "deploycenter"}, {"name": "second"}])
+    world.add_source("second")
+    world.says("u0-0", "d0.fr", source="second")
+    world.says("u0-1", source="second", verdict=Unavailable(AnswerReason.TIMEOUT))
+    world.says("u0-2", source="second")
+    assert blast_radius(world.question(), KEY) == BlastRadius(1, 0, 1)
+
+
+def test_what_went_within_the_window_is_used_up() -> None:
+    world = town(60, 2)
+    world.later(minutes=10)
+    for number in range(20):
+        world.says(f"u{number}-0")
+    world.confirm_and_apply()
+    assert blast_radius(world.question(), KEY).stopped_after == 10
+
+
+def test_a_canary_stops_everything() -> None:
+    world = town(60, 2)
+    world.sources.clear()
+    world.add_source(canaries=[{"email": "canary@x.fr", "domains": ["x.fr"]}])
+    assert blast_radius(world.question(), KEY) == BlastRadius(120, 60, 0)
+
+
+def test_as_many_go_in_truth_when_they_go_one_by_one() -> None:
+    world = town(60, 2)
+    stopped_after = blast_radius(world.question(), KEY).stopped_after
+    for number in range(60):
+        world.repeat(minutes=10)
+        world.says(f"u{number}-0")
+        world.confirm_and_apply()
+    assert 120 - len(world.rows) == stopped_after
+
+
+@pytest.mark.parametrize(("said", "revoked", "held"), [(NOTHING, 0, 120), (Unavailable(AnswerReason.CONNECTION), 0, 0)])
+def test_a_supposed_answer_is_planned_like_a_real_one(said: Entitled | Unavailable, revoked: int, held: int) -> None:
+    decided = plan(supposing(town(60, 2).question(), said, {KEY}))
+    assert len(decided.changes.revocations) == revoked
+    assert sum(len(domain.held) for domain in decided.domains) == held
