@@ -29,8 +29,9 @@ from sqlalchemy import Connection, create_engine, event, make_url, text
 
 from controller.maildb.connecting import read_url
 from controller.maildb.database import MailDatabase
+from controller.maildb.journal import Selection
 from controller.maildb.writing import Written
-from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, Revocation
+from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, Restoration, Revocation
 from controller.planning.facts import (
     Access,
     AccessId,
@@ -41,6 +42,7 @@ from controller.planning.facts import (
     Hold,
     Holding,
     Known,
+    Removal,
     Scope,
     UserId,
 )
@@ -599,10 +601,27 @@ def everything(world: MailWorld, database: MailDatabase) -> Changes:
     write(database, Changes(grants=(grant(world.user(), vanished, "gone.fr"),)))
     forgotten = tuple(database.snapshot({DomainName("gone.fr")}, ()).ledger)
     world.execute("DELETE FROM messages_maildomainaccess")
-    changes = replace(scene(world).changes, forgotten=forgotten)
+    restored, removed = _removals(world, database)
+    write(database, Changes(restorations=(Restoration(restored),)))
+    changes = replace(
+        scene(world).changes,
+        forgotten=forgotten,
+        restorations=(Restoration(removed),),
+        released=tuple(database.snapshot((), ()).pins.values()),
+    )
     missing = [item.name for item in fields(changes) if not getattr(changes, item.name)]
     assert not missing, f"a kind of change that no crash has met: {missing}"
     return changes
+
+
+def _removals(world: MailWorld, database: MailDatabase) -> tuple[Removal, ...]:
+    """Two removals that can be undone."""
+    domain = world.domain("back.fr")
+    users = [world.user(), world.user()]
+    rows = [access(world.admin(user, domain), user, domain) for user in users]
+    write(database, Changes(adoptions=tuple(adoption(row, "back.fr") for row in rows)))
+    write(database, Changes(revocations=tuple(revocation(row, "back.fr") for row in rows)))
+    return database.removals(Selection())
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------
