@@ -28,6 +28,7 @@ from controller.cli.options import (
 )
 from controller.cli.report import report
 from controller.cli.secrets import FileSecrets
+from controller.cli.supposition import Supposition, WhatIf
 from controller.cli.tables import print_plan
 from controller.cli.wording import Command
 from controller.planning.features import Features
@@ -49,6 +50,7 @@ def plan(
     approve: Approve = None,
     as_if: AsIf = None,
     holders_only: HoldersOnly = False,
+    what_if: WhatIf = None,
     show_pii: ShowPii = False,
 ) -> None:
     """Show what `apply` would change, and write nothing.
@@ -59,7 +61,13 @@ def plan(
     """
     command = Command(tuple(file), secrets_dir)
     outcome = reconcile(
-        command, database_url, approve=approve or (), as_if=as_if, holders_only=holders_only, write=False
+        command,
+        database_url,
+        approve=approve or (),
+        as_if=as_if,
+        holders_only=holders_only,
+        what_if=what_if,
+        write=False,
     )
     _show(outcome, output, command, show_pii=show_pii)
     if not outcome.question.snapshot.migrated:
@@ -97,16 +105,20 @@ def reconcile(
     confirm_after: timedelta | None = None,
     holders_only: bool = False,
     only: str | None = None,
+    what_if: Supposition | None = None,
     write: bool,
 ) -> "Outcome":
     """Read the files, run one pass, and say on stderr what people should know about it."""
     declared = read_declarations(command.files)
+    if what_if is not None:
+        declared = what_if.applied(declared)
     from controller.engine.once import Options, Progress, apply_once, plan_once  # noqa: PLC0415  # slow, and bad files are quick
     from controller.messages.opening import opened, read_endpoint  # noqa: PLC0415  # as below
 
     settings = read_settings()
     features = Features(settings.feature_maildomain_create, settings.feature_maildomain_manage_accesses)
-    options = Options(frozenset(approve), as_if, confirm_after, holders_only, features, only)
+    said = what_if.said if what_if is not None else None
+    options = Options(frozenset(approve), as_if, confirm_after, holders_only, features, only, said)
     secrets = FileSecrets(declared.secrets, Path(command.secrets_dir) if command.secrets_dir is not None else None)
     endpoint = read_endpoint(settings)
 

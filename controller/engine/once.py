@@ -23,6 +23,7 @@ from controller.planning.identity import identify
 from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState, tally
 from controller.planning.standing import ClaimRules, Standing, resolve
+from controller.planning.supposing import supposing
 from controller.resources.conditions import Reason
 from controller.resources.documents import Declarations
 from controller.resources.maildomain import Mode
@@ -48,6 +49,8 @@ class Options:
     """What may be managed by hand."""
     only: str | None = None
     """An e-mail or a user id: nobody else is asked, and nothing is judged, because limits need to know everything."""
+    supposed: Verdict | None = None
+    """What all sources are taken to say about everybody; nobody is asked then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ async def plan_once(
     """
     run = _Run(database, declared, options, secrets, progress, Roster(features=options.features))
     try:
-        question = run.question(await run.gather(), confirm_after=timedelta(0))
+        question = await run.suppose(options.supposed) if options.supposed else await run.ask_all()
         return run.outcome(question, plan(question), applied=None)
     finally:
         await run.roster.close()
@@ -177,6 +180,15 @@ class _Run:
         self.directory = directory(snapshot, standings)
         await self.ask(self._whom(snapshot, standings), canaries=self.options.only is None)
         return snapshot
+
+    async def ask_all(self) -> Question:
+        """What there is to decide, with a single ask as good as two."""
+        return self.question(await self.gather(), confirm_after=timedelta(0))
+
+    async def suppose(self, said: Verdict) -> Question:
+        """What there would be to decide if every source said this about everybody."""
+        question = self.question(await self.snapshot(), confirm_after=timedelta(0))
+        return supposing(question, said, question.sources.keys())
 
     def _whom(self, snapshot: Snapshot, standings: Sequence[Standing]) -> Mapping[ResourceKey, Collection[UserId]]:
         only = self.options.only

@@ -171,6 +171,30 @@ def test_an_unknown_approval_is_said(town: Town, run: Run) -> None:
     assert (ran.code, "--approve feedfeedfeed: no such hold now" in ran.err) == (0, True)
 
 
+def test_what_if_asks_nobody_and_shows_where_the_limits_would_stop_it(town: Town, run: Run) -> None:
+    populate(town)
+    assert run("apply", *FILES).code == 0
+    town.double.behaviour = Behaviour.DOWN
+    before = town.mail.rows_of("messages_maildomainaccess")
+    empty, down = (run("plan", *FILES, "--what-if", what, "-o", "json") for what in ("empty", "down"))
+    assert (empty.code, document(empty)["counts"]["held"], document(empty)["sources"][0]["requests"]) == (5, 24, 0)
+    assert (down.code, document(down)["counts"]["held"], document(down)["counts"]["revocations"]) == (7, 0, 0)
+    assert town.mail.rows_of("messages_maildomainaccess") == before
+
+
+def test_what_if_a_file_answered_in_place_of_a_source(town: Town, run: Run, tmp_path: Path) -> None:
+    populate(town, 4)
+    assert run("apply", *FILES).code == 0
+    grants = [{"email": f"u{n}@d{n // 2}.example", "domains": [f"d{n // 2}.example"]} for n in range(3)]
+    write(tmp_path / "other.yaml", "EntitlementSource", "deploycenter", {"provider": {"static": {"grants": grants}}})
+    found = run("plan", *FILES, "--what-if", "source=other.yaml", "-o", "json")
+    assert (found.code, document(found)["counts"]["revocations"]) == (4, 1)
+    write(tmp_path / "other.yaml", "EntitlementSource", "unknown", {"provider": {"local": {}}})
+    refused = run("plan", *FILES, "--what-if", "source=other.yaml")
+    assert (refused.code, "has EntitlementSource default/unknown, which -f has not" in refused.err) == (6, True)
+    assert run("plan", *FILES, "--what-if", "full").code == 2
+
+
 def test_as_if_shows_another_mode(town: Town, run: Run) -> None:
     town.domain("x.example", mode="Observe")
     town.person("ann@x.example", "x.example")
