@@ -51,8 +51,8 @@ WhatIf = Annotated[
     Supposition | None,
     typer.Option(
         "--what-if",
-        metavar="empty|down|source=PATH",
+        metavar="WHAT",
         parser=read_supposition,
-        help="Plan as if all sources said [] about everybody, or did not answer, or as if those of a file answered.",
+        help="empty, down or source=PATH: as if all said [] or did not answer, or those of a file answered.",
     ),
 ]
