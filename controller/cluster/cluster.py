@@ -7,7 +7,7 @@ import asyncio
 import base64
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,19 +15,25 @@ from typing import Any, TypeVar
 import structlog
 from kubernetes.aio.client import (
     ApiClient,
+    AuthorizationV1Api,
     CoreV1Api,
     CoreV1Event,
     CustomObjectsApi,
     V1EventSource,
     V1ObjectMeta,
     V1ObjectReference,
+    V1ResourceAttributes,
+    V1SelfSubjectAccessReview,
+    V1SelfSubjectAccessReviewSpec,
 )
 from kubernetes.aio.client.exceptions import ApiException
 
 from controller.cluster.applying import Applied, outcome_of_refusal
 from controller.cluster.connecting import Access, access_of, open_client
+from controller.cluster.fields import unknown_to
 from controller.cluster.patching import merge_patch
 from controller.cluster.refusals import EXPIRED, NO_ANSWER, TEMPORARY, converted, is_of_one_object, retry_after
+from controller.cluster.rights import ALL, Right, excessive_rights, needed_rights
 from controller.errors import ClusterUnavailable, SecretMissing
 from controller.observability.metrics import Metrics
 from controller.resources.model import API_VERSION, GROUP, VERSION, Kind
@@ -75,6 +81,7 @@ class Cluster:
         self._client = client
         self._objects = CustomObjectsApi(client)
         self._core = CoreV1Api(client)
+        self._authorization = AuthorizationV1Api(client)
         self._namespaces = frozenset(namespaces)
         self._source_namespaces = frozenset(source_namespaces)
         self._metrics = metrics
@@ -100,6 +107,38 @@ class Cluster:
                     await self._page(kind, namespace, limit=1)
                 except ApiException as refusal:
                     raise converted(refusal, "list", _described(kind, namespace)) from None
+
+    async def missing_rights(self) -> list[Right]:
+        """What RBAC does not allow us and we need. Raises `ClusterUnavailable` or `NotAuthorized`."""
+        needed = needed_rights(self._namespaces, self._source_namespaces)
+        return [right for right, allowed in await self._reviewed(needed) if not allowed]
+
+    async def excessive_rights(self) -> list[Right]:
+        """What RBAC allows us and no operator needs. Raises `ClusterUnavailable` or `NotAuthorized`."""
+        if await self._may(ALL):
+            return [ALL]
+        dangerous = excessive_rights(self._namespaces, self._source_namespaces)
+        return [right for right, allowed in await self._reviewed(dangerous) if allowed]
+
+    async def unknown_fields(self) -> list[str]:
+        """The kinds and the fields of their specs that the API server does not know: its CRDs are older.
+
+        Raises `ClusterUnavailable` or `NotAuthorized`.
+        """
+        path = f"/openapi/v3/apis/{GROUP}/{VERSION}"
+
+        async def request() -> Any:
+            method, url, headers, *_ = await self._client.param_serialize(
+                "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+            )
+            response = await self._client.call_api(method, url, headers, _request_timeout=TIMEOUT)
+            await response.read()  # type: ignore[no-untyped-call]  # not typed
+            return self._client.response_deserialize(response, {"200": "object"}).data
+
+        try:
+            return list(unknown_to(await self._ask("get", request)))
+        except ApiException as refusal:
+            raise converted(refusal, "get", f"{GROUP}/{VERSION}") from None
 
     async def list_objects(self, kind: Kind) -> list[dict[str, Any]]:
         """Every object of a kind where we look for it, complete or not at all.
@@ -269,6 +308,36 @@ class Cluster:
             )
         except (ApiException, ClusterUnavailable) as error:
             log.warning("event_not_posted", object=str(key), reason=reason, code=getattr(error, "status", None))
+
+    # --- rights ---
+
+    async def _reviewed(self, rights: Iterable[Right]) -> list[tuple[Right, bool]]:
+        asked = list(rights)
+        return list(zip(asked, await asyncio.gather(*map(self._may, asked)), strict=True))
+
+    async def _may(self, right: Right) -> bool:
+        """Ask the API server, which everybody may do about themselves."""
+        resource, _, subresource = right.resource.partition("/")
+        review = V1SelfSubjectAccessReview(
+            spec=V1SelfSubjectAccessReviewSpec(
+                resource_attributes=V1ResourceAttributes(
+                    verb=right.verb,
+                    group=right.group,
+                    resource=resource,
+                    subresource=subresource or None,
+                    namespace=right.namespace,
+                )
+            )
+        )
+        try:
+            async with self._slots:
+                answer = await self._ask(
+                    "create",
+                    lambda: self._authorization.create_self_subject_access_review(review, _request_timeout=TIMEOUT),
+                )
+        except ApiException as refusal:
+            raise converted(refusal, "create", "selfsubjectaccessreviews") from None
+        return answer.status is not None and answer.status.allowed
 
     # --- lists ---
 

@@ -18,7 +18,7 @@ from controller.entitlements.answer import MAX_BODY, Received, read_answer
 from controller.entitlements.pacing import CircuitOpen, Lane, Pace, Turn, parse_retry_after
 from controller.entitlements.posting import NO_USAGE, Posting
 from controller.entitlements.source import Reply
-from controller.planning.facts import AnswerReason, Entitled, Partial, Subject, Unavailable, Unknown, UserId
+from controller.planning.facts import AnswerReason, Entitled, Malformed, Partial, Subject, Unavailable, Unknown, UserId
 from controller.resources.names import Email, ResourceKey
 from controller.resources.source import DeployCenter
 
@@ -134,6 +134,22 @@ class DeployCenterSource:
             if reply.verdict.reason is AnswerReason.REFUSED and attempt.pivot:
                 break
         return replace(reply, requests=requests)
+
+    async def knock(self) -> AnswerReason | None:
+        """Whether the service is there and knows our key, without a question about anybody; None when it does.
+
+        A question without a siret is refused as soon as key and service are accepted, and costs no call back
+        (deploycenter.md 1.6).
+        """
+        url = httpx.URL(self._spec.url, params={"service_id": str(self._spec.service_id)})
+        reply = await self._exchange(UserId(""), httpx.Request("GET", url, headers=self._headers))
+        match reply.verdict:
+            case Unknown(AnswerReason.REFUSED):
+                return None
+            case Unavailable(reason) | Malformed(reason):
+                return reason
+            case _:
+                return AnswerReason.WRONG_SHAPE
 
     async def close(self) -> None:
         """Close the connections. An ask that is under way, or comes later, is `Unavailable`."""

@@ -25,6 +25,7 @@ from controller.maildb.connecting import Gate
 from controller.maildb.export import read_administrators
 from controller.maildb.failures import Locked
 from controller.maildb.fence import Writer
+from controller.maildb.grants import Grants, read_grants
 from controller.maildb.holds import HeldAccesses, read_holds
 from controller.maildb.journal import JournalEntry, Selection, prune, read_journal
 from controller.maildb.own import own_tables
@@ -40,7 +41,7 @@ from controller.maildb.services import (
     read_service_rows,
     write_services,
 )
-from controller.maildb.status import StatusFacts, read_status
+from controller.maildb.status import StatusFacts, read_owners, read_status
 from controller.maildb.writing import Written, write_changes
 from controller.planning.changes import Changes
 from controller.planning.facts import DomainId, Freeze, Hint, Removal, Scope, Snapshot, UserId
@@ -308,6 +309,17 @@ class MailDatabase:
         """Raise `MigrationNeeded` unless our own tables are there and of this program's version."""
         with self._reading() as connection:
             require_version(connection)
+
+    def grants(self) -> Grants:
+        """How the privileges of our role differ from those that it should have; needs none of them."""
+        with self._reading() as connection:
+            return read_grants(connection)
+
+    def owners(self) -> Mapping[str, tuple[DomainName, ...]]:
+        """Every owner that has migrated or claimed here, and the domains of each. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            require_version(connection)
+            return read_owners(connection)
 
     def migrate(self, take_over: DomainName | None = None) -> bool:
         """Create or update our own tables and note the owner; with `take_over`, take that domain from another owner.

