@@ -14,9 +14,7 @@ from tests.support.apiserver import ControlPlane
 from tests.support.database import Server, started_server
 from tests.support.hooks import IMPATIENT
 from tests.support.operator import OperatorProcess, install
-from tests.support.town import SIRET, Town, eventually, founded
-
-ROLE = "mdc_rotating"
+from tests.support.town import DATABASE_ROLE, SIRET, Town, eventually, founded
 
 
 @dataclass
@@ -31,12 +29,14 @@ class Desk:
     def rotate(self, password: str) -> None:
         """Give the role another password and end its sessions, as whoever rotates does first."""
         with psycopg.connect(self.server.url, autocommit=True) as connection:
-            connection.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}'")
-            connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'")
+            connection.execute(f"ALTER ROLE {DATABASE_ROLE} PASSWORD '{password}'")
+            connection.execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{DATABASE_ROLE}'"
+            )
 
     def say(self, password: str) -> None:
         """Write the file, as the kubelet does when a Secret has changed."""
-        url = make_url(self.town.mail.url).set(username=ROLE, password=password)
+        url = make_url(self.town.mail.url).set(username=DATABASE_ROLE, password=password)
         self.file.write_text(url.render_as_string(hide_password=False), encoding="utf-8")
 
 
@@ -47,7 +47,7 @@ def desk(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
     config = install(control_plane)
     with ExitStack() as stack:
         server = started_server()
-        server.ask_for_password(ROLE)
+        server.ask_for_password(DATABASE_ROLE)
         namespace = stack.enter_context(control_plane.namespace())
         town = stack.enter_context(founded(control_plane, config, namespace, folder, database=server.database()))
         town.grow(2)

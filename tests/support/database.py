@@ -328,11 +328,11 @@ class Server:
         self.process.ensure_postgres_running()
 
     def ask_for_password(self, role: str) -> None:
-        """Let a superuser of this name in with a password only; everybody else is let in as before."""
+        """Let a role of this name in with a password only; everybody else is let in as before."""
         rules = self.process.pgdata / "pg_hba.conf"
         rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text(encoding='utf-8')}", encoding="utf-8")
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE ROLE {role} SUPERUSER LOGIN")
+            connection.execute(f"CREATE ROLE {role} LOGIN")
             connection.execute("SELECT pg_reload_conf()")
 
     @contextlib.contextmanager
