@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
+from controller.engine.convergence import Convergence
 from controller.engine.desk import Desk, Phase
 from controller.engine.foundry import Founder, Foundry
 from controller.engine.hints import whom_to_ask
@@ -119,6 +120,7 @@ class Reign:
     _approvals: ApprovalDesk = field(default_factory=ApprovalDesk)
     _removals: Removals = field(default_factory=Removals)
     _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
+    _convergence: Convergence = field(default_factory=Convergence)
     _radii: dict[ResourceKey, BlastRadius] = field(default_factory=dict)
     _sight: "_Sight | None" = None
     _told: dict[Target, Status] = field(default_factory=dict)
@@ -213,6 +215,7 @@ class Reign:
         """Read the database where it moved, and see again who may act and who is to be asked."""
         database = self.around.database
         pulse = await asyncio.to_thread(database.pulse)
+        self._convergence.see(pulse.accesses, now)
         known = self._sight
         if known is not None and known.pulse == pulse and not self._outdated and now < known.until:
             return known
@@ -227,14 +230,15 @@ class Reign:
             now,
         )
         rules = ClaimRules(database.owner, snapshot.claims, self._absences.seconds(now))
-        standings = resolve(
+        resolved = resolve(
             tuple(self.listing.domains),
             self.listing.sources,
             source_namespaces=self.around.source_namespaces,
             rules=rules,
             features=self.around.features,
         )
-        until = now + self._absences.next_change(now)
+        standings = self._convergence.judge(resolved)
+        until = now + min(self._absences.next_change(now), self._convergence.next_change(now))
         sight = _Sight(pulse, snapshot, standings, directory(snapshot, standings), holders(standings, snapshot), until)
         if known is not None and known.snapshot.epoch != snapshot.epoch:
             # A command has worked beside us: what it revoked is not granted again on what we knew before.
@@ -444,6 +448,10 @@ class Reign:
             return False
         self._outdated = True
         self._news = True
+        if stuck := self._convergence.repeats(decided.domains, sight.pulse.accesses, self.around.clock()):
+            log.warning("non_convergent", domains=len(stuck))
+            self.around.wake()
+            return None
         try:
             written = await asyncio.to_thread(self.around.database.write, decided.changes, epoch=sight.snapshot.epoch)
         except PlanOutdated:
@@ -451,6 +459,7 @@ class Reign:
             log.info("plan_outdated")
             self.around.metrics.passed("outdated", 0.0)
             return None
+        self._convergence.wrote(decided.domains, self.around.clock())
         changes = decided.changes
         counts = {
             "grants": len(changes.grants),

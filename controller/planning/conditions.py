@@ -20,6 +20,7 @@ _STALLING = frozenset(
         Reason.SCHEMA_UNKNOWN,
         Reason.MIGRATION_NEEDED,
         Reason.INVALID_SPEC,
+        Reason.NON_CONVERGENT,
         Reason.FEATURE_DISABLED,
         Reason.DOMAIN_AMBIGUOUS,
         Reason.DOMAIN_ALIAS,

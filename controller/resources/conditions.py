@@ -64,6 +64,7 @@ class Reason(Explained):
     DATABASE_UNAVAILABLE = "DatabaseUnavailable", "The mail database can't be used now; nothing is read or written."
     MIGRATION_NEEDED = "MigrationNeeded", "The controller's own tables are missing or of another version: run migrate."
     FEATURE_DISABLED = "FeatureDisabled", "A feature flag of this install does not allow what is declared by hand."
+    NON_CONVERGENT = "NonConvergent", "What was written is to be written again, though nobody else has changed a row."
     INVALID_SPEC = "InvalidSpec", "The spec can't be used."
 
     # Fresh, Drifted, RevocationsHeld

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ import yaml
 from controller.planning.conditions import interrupted_conditions, stalled_conditions
 from controller.planning.facts import AnswerReason, Claim, Contest, Freeze, Hold, Holding, Unavailable, Unknown
 from controller.planning.health import SourceHealth
-from controller.planning.plan import DomainPlan
+from controller.planning.plan import DomainPlan, plan
 from controller.planning.sources import Tally
 from controller.planning.status import Round, Status, Wave, domain_status, overlaid_status, source_status
 from controller.planning.supposing import BlastRadius
@@ -165,12 +165,16 @@ def of_generation_one(item: Declared) -> Declared:
     return item.model_copy(update={"metadata": metadata})
 
 
-def _domain(arrange: Callable[[], PlanningWorld], *, rows_removed: bool = False) -> Callable[[Status], Status]:
+def _domain(
+    arrange: Callable[[], PlanningWorld], *, rows_removed: bool = False, refusal: Reason | None = None
+) -> Callable[[Status], Status]:
     @cache
     def arranged() -> tuple[DomainPlan, Mapping[ResourceKey, SourceHealth], datetime]:
         world = arrange()
         world.declared[:] = [of_generation_one(item) for item in world.declared]
-        return world.plan().domains[-1], world.health(), world.time
+        question = world.question()
+        standings = [replace(item, refusal=refusal or item.refusal) for item in question.standings]
+        return plan(replace(question, standings=standings)).domains[-1], world.health(), world.time
 
     def tell(before: Status) -> Status:
         plan, health, now = arranged()
@@ -297,6 +301,13 @@ DOMAINS = (
         also={"Fresh": ("False", "SourceStale")},
     ),
     AWAY,
+    Situation(
+        "non-convergent",
+        "what was written is planned again within two minutes, and nobody else changed a row",
+        _domain(in_sync, refusal=Reason.NON_CONVERGENT),
+        ("False", "NonConvergent"),
+        stalled=("True", "NonConvergent"),
+    ),
     Situation(
         "contested",
         "something else undoes what is written",

@@ -29,6 +29,7 @@ HEALTH = {
         "Degraded": {
             "held",
             "contested",
+            "non-convergent",
             "stale",
             "ambiguous",
             "alias",

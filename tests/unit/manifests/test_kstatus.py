@@ -34,6 +34,7 @@ EXPECTED = {
         "rows-removed": "Current",
         "withdrawn": "Current",
         "contested": "InProgress",
+        "non-convergent": "Failed",
         "suspected-after-in-sync": "InProgress",
         "gathering-after-in-sync": "InProgress",
         "suspended-after-in-sync": "Current",
