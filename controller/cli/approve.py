@@ -173,7 +173,7 @@ async def _find(key: ResourceKey, kind: KindName | None) -> _Found:
 
     found = []
     async with connected((), (), Metrics()) as cluster:
-        for one in (kind.kind,) if kind is not None else Kind:
+        for one in (kind.kind,) if kind is not None else (Kind.SOURCE, Kind.DOMAIN):
             obj = await cluster.read_object(one, key)
             if obj is not None:
                 found.append(_Found(one, obj["metadata"]["uid"]))

@@ -52,7 +52,7 @@ def of_plan(outcome: "Outcome") -> Exit:
     findings = {
         Exit.GRANTS: any(domain.grants or _founds(domain) for domain in domains),
         Exit.REVOCATIONS: any(domain.revocations for domain in domains),
-        Exit.HELD: any(domain.waits for domain in domains),
+        Exit.HELD: any(domain.waits for domain in domains) or bool(outcome.services and outcome.services.holds),
         Exit.UNAVAILABLE: sources_failed(outcome) or bool(outcome.troubles),
     }
     return most_serious({code for code, found in findings.items() if found})

@@ -148,7 +148,8 @@ def _warn(outcome: "Outcome", approve: Collection[str]) -> None:
             warn(f"MailDomain {domain.standing.resource.key}: {refusal.value}: {refusal.text}")
     for key, reason in sorted(outcome.troubles.items()):
         warn(f"MailDomain {key}: {reason.value}: {reason.text}")
-    known = {hold.id for hold in (*outcome.question.snapshot.holds, *outcome.plan.holds, *outcome.plan.changes.holds)}
+    used = outcome.services.used if outcome.services is not None else ()
+    known = {hold.id for hold in (*outcome.question.snapshot.holds, *outcome.holds, *outcome.plan.changes.holds, *used)}
     for unknown in sorted(set(approve) - known):
         warn(f"--approve {unknown}: no such hold now; it may have expired, been used, or have changed")
 

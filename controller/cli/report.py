@@ -41,7 +41,7 @@ def report(outcome: "Outcome", *, show_pii: bool = False) -> PlanDocument:
         digest=digest(outcome.plan),
         counts=_counts(domains),
         domains=domains,
-        holds=tuple(_hold(hold) for hold in sorted(outcome.plan.holds, key=_hold_order)),
+        holds=tuple(_hold(hold) for hold in sorted(outcome.holds, key=_hold_order)),
         sources=tuple(_source(item) for item in sorted(outcome.sources, key=lambda item: item.key)),
         frozen=shown_freeze(outcome.question.snapshot.freeze),
         applied=None if applied is None else Applied(**asdict(applied)),

@@ -284,11 +284,17 @@ class Cluster:
         self, kind: Kind, key: ResourceKey, uid: str, *, reason: str, note: str, warning: bool
     ) -> None:
         """Post an Event on one object. It is sent once; failing to is logged and no error."""
+        # Events of the cluster's own objects stand where kubectl looks for them.
+        namespace = key.namespace or "default"
         now = datetime.now(UTC).replace(microsecond=0)
         event = CoreV1Event(
-            metadata=V1ObjectMeta(generate_name=f"{key.name}.", namespace=key.namespace),
+            metadata=V1ObjectMeta(generate_name=f"{key.name}.", namespace=namespace),
             involved_object=V1ObjectReference(
-                api_version=API_VERSION, kind=kind.singular, namespace=key.namespace, name=key.name, uid=uid or None
+                api_version=API_VERSION,
+                kind=kind.singular,
+                namespace=key.namespace or None,
+                name=key.name,
+                uid=uid or None,
             ),
             type="Warning" if warning else "Normal",
             reason=reason,
@@ -303,7 +309,7 @@ class Cluster:
         try:
             await self._ask(
                 "create",
-                lambda: self._core.create_namespaced_event(key.namespace, event, _request_timeout=TIMEOUT),
+                lambda: self._core.create_namespaced_event(namespace, event, _request_timeout=TIMEOUT),
                 pauses=(),
             )
         except (ApiException, ClusterUnavailable) as error:
@@ -343,7 +349,7 @@ class Cluster:
 
     def _places(self, kind: Kind) -> Sequence[str | None]:
         """The namespaces in which we look for a kind; None is the whole cluster."""
-        if not self._namespaces:
+        if not self._namespaces or not kind.namespaced:
             return (None,)
         return sorted(self._namespaces | (self._source_namespaces if kind is Kind.SOURCE else frozenset()))
 
@@ -396,6 +402,17 @@ class Cluster:
     # --- requests ---
 
     def _patch_status(self, kind: Kind, key: ResourceKey, body: dict[str, Any]) -> Awaitable[Any]:
+        if not kind.namespaced:
+            return self._objects.patch_cluster_custom_object_status(
+                GROUP,
+                VERSION,
+                kind.value,
+                key.name,
+                body,
+                field_manager=COMPONENT,
+                _content_type=_MERGE_PATCH,
+                _request_timeout=TIMEOUT,
+            )
         return self._objects.patch_namespaced_custom_object_status(
             GROUP,
             VERSION,

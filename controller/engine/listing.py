@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from controller.engine.news import Mark, marks
 from controller.engine.world import Kind, World
 from controller.errors import InvalidInput
 from controller.planning.standing import CLAIM_GRACE
-from controller.resources.documents import parse_maildomain, parse_source
+from controller.resources.charter import Charter
+from controller.resources.documents import KINDS, parse_maildomain, parse_object, parse_source
 from controller.resources.maildomain import MailDomain
 from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import EntitlementSource
@@ -32,6 +34,8 @@ class Listing:
 
     domains: Sequence[MailDomain] = ()
     sources: Mapping[ResourceKey, EntitlementSource] = field(default_factory=dict)
+    charter: Charter = field(default_factory=Charter)
+    """What decides on services."""
     invalid: Sequence[Invalid] = ()
     statuses: Mapping[tuple[Kind, ResourceKey], Mapping[str, Any]] = field(default_factory=dict)
     """The status of every object, as the API server holds it."""
@@ -47,18 +51,29 @@ class Listing:
 
 
 async def read_listing(world: World) -> Listing:
-    """List both kinds and parse them. Raises `ClusterUnavailable` or `NotAuthorized`; never a partial list."""
+    """List all kinds and parse them. Raises `ClusterUnavailable` or `NotAuthorized`; never a partial list."""
     objects = {kind: await world.list_objects(kind) for kind in Kind}
     invalid: list[Invalid] = []
     sources = _parsed(Kind.SOURCE, objects[Kind.SOURCE], parse_source, invalid)
     domains = _parsed(Kind.DOMAIN, objects[Kind.DOMAIN], parse_maildomain, invalid)
     statuses = {(kind, _key(obj)): obj.get("status") or {} for kind in Kind for obj in objects[kind]}
     told = marks(obj for kind in Kind for obj in objects[kind])
-    return Listing(domains, {source.key: source for source in sources}, invalid, statuses, told)
+    charter = Charter.of(
+        item for kind in SERVICE_KINDS for item in _parsed(kind, objects[kind], _parser(kind), invalid)
+    )
+    return Listing(domains, {source.key: source for source in sources}, charter, invalid, statuses, told)
+
+
+SERVICE_KINDS = tuple(kind for kind in Kind if kind not in (Kind.SOURCE, Kind.DOMAIN))
+"""The kinds that decide on services."""
 
 
 class _Parser(Protocol[Parsed_co]):
     def __call__(self, obj: Mapping[str, Any], *, strict: bool) -> Parsed_co: ...
+
+
+def _parser(kind: Kind) -> _Parser[object]:
+    return partial(parse_object, KINDS[kind.singular])
 
 
 def _parsed(
@@ -74,7 +89,7 @@ def _parsed(
 
 
 def _key(obj: Mapping[str, Any]) -> ResourceKey:
-    return ResourceKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+    return ResourceKey(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
 
 @dataclass(slots=True)

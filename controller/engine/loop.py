@@ -133,7 +133,7 @@ class Loop:
                 await self._abdicate()
                 return TURN
             if self._reign is None:
-                self._reign = Reign(self._around, Roster(self._lanes, self._around.features))
+                self._reign = self._begin()
                 log.info("leading", epoch=self._epoch)
             await self._reign.turn()
         except (SchemaUnknown, MigrationNeeded) as error:
@@ -146,6 +146,11 @@ class Loop:
         self._metrics.failed(0)
         self._lasting.worked("turn")
         return TURN
+
+    def _begin(self) -> Reign:
+        """Begin a term, with clients of its own."""
+        asking, subscribing = (Roster(self._lanes, self._around.features) for _ in range(2))
+        return Reign(self._around, asking, subscribing)
 
     async def _failed(self, error: ControllerError, stalls: Reason | None) -> float:
         """Something is away or unknown: say so, and wait longer each time, with full jitter."""

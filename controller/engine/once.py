@@ -2,20 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from controller.engine.answers import AnswerBook
 from controller.engine.foundry import Founder, carry_out, due
 from controller.engine.roster import Roster, Secrets
+from controller.engine.serviceonce import decide_once
+from controller.engine.services import ServiceOutcome
 from controller.engine.subjects import Directory, directory, is_canary
 from controller.entitlements.source import Reply, Source
 from controller.entitlements.sweep import sweep
 from controller.errors import ControllerError, PlanOutdated
 from controller.maildb.database import MailDatabase
-from controller.planning.facts import AnswerReason, Snapshot, Subject, Unavailable, UserId, Verdict
+from controller.planning.facts import AnswerReason, Hold, Snapshot, Subject, Unavailable, UserId, Verdict
 from controller.planning.features import ALL_FEATURES, Features
 from controller.planning.guard import Approvals
 from controller.planning.health import SourceHealth, examine, holders
@@ -82,6 +84,13 @@ class Outcome:
     """None when nothing was to be written, as in `plan`."""
     troubles: Mapping[ResourceKey, Reason] = field(default_factory=dict)
     """Why domains could not be created or changed."""
+    services: ServiceOutcome | None = None
+    """What was decided about services; None where nothing is declared about them, and in `plan`."""
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Everything that waits for approval."""
+        return (*self.plan.holds, *(self.services.holds if self.services is not None else ()))
 
 
 async def plan_once(
@@ -124,15 +133,20 @@ async def apply_once(
         first = plan(run.question(await run.gather(), confirm_after=options.confirm_after))
         await run.found(founder, first)
         await run.confirm(first)
-        for attempt in range(ATTEMPTS):
-            try:
-                return await run.write()
-            except PlanOutdated:
-                if attempt + 1 == ATTEMPTS:
-                    raise
-        raise AssertionError("every attempt returns or raises")
+        return await run.about_services(await _persistently(run.write))
     finally:
         await run.roster.close()
+
+
+async def _persistently(write: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Plan and write again while the database moves under the plan, a few times."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return await write()
+        except PlanOutdated:
+            if attempt + 1 == ATTEMPTS:
+                raise
+    raise AssertionError("every attempt returns or raises")
 
 
 @dataclass(slots=True)
@@ -264,6 +278,22 @@ class _Run:
         changes = decided.changes
         applied = Applied(len(changes.grants), len(changes.revocations), len(changes.adoptions))
         return self.outcome(question, decided, applied)
+
+    async def about_services(self, outcome: Outcome) -> Outcome:
+        """Decide on services as well, once everything about administrators stands."""
+        snapshot = outcome.question.snapshot
+        if snapshot.freeze is not None or not snapshot.migrated:
+            return outcome
+        domains = [standing.resource for standing in outcome.question.standings if standing.admitted]
+        services = await decide_once(
+            self.database,
+            self.declared,
+            domains,
+            approvals=outcome.question.approvals,
+            secrets=self.secrets,
+            roster=Roster(self.roster.lanes, self.options.features),
+        )
+        return replace(outcome, services=services)
 
     def question(self, snapshot: Snapshot, *, confirm_after: timedelta | None) -> Question:
         return Question(

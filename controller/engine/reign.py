@@ -32,7 +32,9 @@ from controller.engine.reports import (
     report_stalled,
 )
 from controller.engine.roster import Roster, read_secrets
+from controller.engine.servicedesk import ServiceDesk
 from controller.engine.subjects import Directory, directory, is_canary
+from controller.engine.subscriptions import Subscriptions
 from controller.engine.triggers import ApprovalDesk, Pokes, Removals, Target
 from controller.engine.world import Kind, World
 from controller.entitlements.source import Reply, Source
@@ -112,6 +114,8 @@ class Reign:
 
     around: Surroundings
     roster: Roster = field(default_factory=Roster)
+    subscribing: Roster = field(default_factory=Roster)
+    """The clients that ask about subscriptions; they share the lanes of the others."""
     listing: Listing = field(default_factory=Listing)
     desks: dict[ResourceKey, Desk] = field(default_factory=dict)
     _asking: dict[ResourceKey, _Asking] = field(default_factory=dict)
@@ -135,9 +139,12 @@ class Reign:
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
     _news: bool = True
     _foundry: Foundry = field(init=False)
+    services: ServiceDesk = field(init=False)
 
     def __post_init__(self) -> None:
         self._foundry = Foundry(self.around.founder, self.around.clock, self._may_found, self._founded)
+        subscriptions = Subscriptions(self.around.clock, self.subscribing)
+        self.services = ServiceDesk(self.around.database, subscriptions, self.around.wake)
 
     def notice(self) -> None:
         """Something was changed in the cluster: list again at the next turn."""
@@ -151,7 +158,7 @@ class Reign:
     @property
     def has_news(self) -> bool:
         """Whether something happened that the last pass has not seen."""
-        return self._news or self._relist or self._outdated
+        return self._news or self._relist or self._outdated or self.services.pending
 
     async def turn(self) -> None:
         """Do what is due. Raises `Unavailable`, `SchemaUnknown` or `MigrationNeeded`; the next turn tries again."""
@@ -169,15 +176,26 @@ class Reign:
             asking.work.set()
             if asking.task.done():
                 self._ask_anew(asking)
+        self.services.ask()
         if any(desk.doubting for desk in self.desks.values()):
             return
         self._news = self._news or self._foundry.next_try(now) <= 0
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
         if ripe or (self._news and now >= self._next_pass):
             await self._pass(sight)
+        if not self._outdated:
+            await self._decide_on_services(now)
         if self.around.retention is not None and now >= self._tidy_at and sight.snapshot.freeze is None:
             self._tidy_at = now + TIDY
             await self._tidy(self.around.retention)
+
+    async def _decide_on_services(self, now: float) -> None:
+        """After everything about administrators: a pass that has written them is followed by another turn."""
+        try:
+            await self.services.decide(now)
+        except PlanOutdated:
+            log.info("plan_outdated")
+            self._outdated = True
 
     async def _tidy(self, retention: timedelta) -> None:
         """Prune the journal. A role that may not is no reason to stop working."""
@@ -193,6 +211,7 @@ class Reign:
         for key in list(self._asking):
             await self._stop_asking(key)
         await self.roster.close()
+        await self.services.close()
         await self._foundry.close()
 
     # --- looking around ---
@@ -261,6 +280,7 @@ class Reign:
             desk.update(users, sight.held_by.get(key, frozenset()), named[key], now)
         self._pokes.see_sources(self.listing.sources.values(), self._told, self.desks)
         self._pokes.see_domains(sight.standings, self._told, self.desks)
+        self.services.see(sight.standings, sight.snapshot)
         self._approvals.see(sight.snapshot.holds, sight.standings, self.listing.sources.values(), self.desks)
 
     # --- asking ---
@@ -287,6 +307,7 @@ class Reign:
         honoured = [item for item in self.listing.sources.values() if self._honours(item.key)]
         secrets = await read_secrets(self.around.world, honoured)
         opened, closed = await self.roster.update(honoured, secrets)
+        await self.services.open(self.listing.charter, honoured, secrets)
         self._secrets_at = now
         for key in self.desks.keys() - {item.key for item in honoured}:
             await self._stop_asking(key)

@@ -60,8 +60,8 @@ async def _subscriptions(realm: Realm, declared: Declarations, population: Popul
     subscriptions = Subscriptions(time.monotonic, Roster())
     subscriptions.want(wanted_purchases(domains, declared.charter, population.domains))
     try:
-        await subscriptions.open(declared.sources, secrets)
-        await subscriptions.ask(subscriptions.due())
+        await subscriptions.open(declared.charter, declared.sources, secrets)
+        await subscriptions.ask_everything()
         return subscriptions.subscribed()
     finally:
         await subscriptions.close()

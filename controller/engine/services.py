@@ -13,8 +13,9 @@ from controller.maildb.services import DomainRows, ServiceChanges, ServiceFacts
 from controller.permissions.realm import Court, Subscribed, convene
 from controller.permissions.rows import Ruling, StandingRows, rule
 from controller.planning.difference import NOWHERE, locate
-from controller.planning.facts import DomainId, Hold, Holding, Scope, UserId
+from controller.planning.facts import Claim, DomainId, Hold, Holding, Scope, UserId
 from controller.planning.guard import RESTRICTIONS, Approvals, Bench
+from controller.planning.standing import Standing
 from controller.resources.charter import Charter
 from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import DomainName, ResourceKey
@@ -69,6 +70,11 @@ class ServicePlan:
         digests = self.question.facts.digests
         return (item for item in self.decided.values() if digests.get(item.row) != item.ruling.digest)
 
+    @property
+    def settled(self) -> bool:
+        """Whether everything stands as it is decided, and nothing waits."""
+        return not (any(self.differing) or self.cleared or self.question.facts.holds)
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceOutcome:
@@ -78,11 +84,24 @@ class ServiceOutcome:
     decided: Mapping[ResourceKey, Decided]
     written: int
     """Domains of which something was written."""
+    used: tuple[Hold, ...] = ()
+    """Holds whose approval was carried out."""
 
     @property
     def holds(self) -> tuple[Hold, ...]:
         """What waits for approval."""
         return tuple(item.hold for item in self.decided.values() if item.hold is not None)
+
+
+def acting(standings: Iterable[Standing], claims: Mapping[DomainName, Claim]) -> Sequence[MailDomain]:
+    """The MailDomains that may act, of those whose claim is recorded: others have no rows of ours yet."""
+    return [
+        item.resource
+        for item in standings
+        if item.admitted
+        and (claim := claims.get(item.resource.domain)) is not None
+        and claim.resource == item.resource.key
+    ]
 
 
 def plan_services(question: ServiceQuestion) -> ServicePlan:
@@ -122,7 +141,7 @@ def carry_out(database: MailDatabase, plan: ServicePlan) -> ServiceOutcome:
     for some in _portions(plan.differing):
         writing.settle(some)
     writing.close_holds()
-    return ServiceOutcome(plan.court, writing.decided, writing.written)
+    return ServiceOutcome(plan.court, writing.decided, writing.written, writing.used)
 
 
 class _Writing:
@@ -138,7 +157,6 @@ class _Writing:
         self._bench = Bench(
             facts.taken_at, plan.question.approvals, {hold.id: hold for hold in facts.holds}, facts.spent_holds
         )
-        self._closed: set[str] = set()
 
     def clear(self) -> None:
         self._write(ServiceChanges(cleared=self._plan.cleared))
@@ -156,7 +174,11 @@ class _Writing:
         """Close what nobody waits for any more. A domain that is not decided now keeps what waits, while it lasts."""
         decided = {item.scope for item in self.decided.values()}
         self._bench.keep(self._bench.undecided(judged=decided, gathered=decided))
-        self._write(ServiceChanges(holds=tuple(hold for hold in self._bench.over() if hold.id not in self._closed)))
+        self._write(ServiceChanges(holds=tuple(hold for hold in self._bench.over() if hold.id not in self._bench.used)))
+
+    @property
+    def used(self) -> tuple[Hold, ...]:
+        return tuple(self._bench.used.values())
 
     def _hold(self, item: Decided, standing: StandingRows) -> Decided:
         """Hold whoever would be let in because restrictions end, but for those of whom a person has approved it."""
@@ -183,7 +205,6 @@ class _Writing:
             if hold.scope in scopes and self._bench.recorded.get(hold.id) != hold
         ]
         used = [replace(hold, closed=True) for hold in self._bench.used.values() if hold.scope in scopes]
-        self._closed.update(hold.id for hold in used)
         return (*standing, *used)
 
     def _write(self, changes: ServiceChanges) -> None:

@@ -95,35 +95,48 @@ class Subscriptions:
         self.wanted = wanted
         self._known = {purchase: known for purchase, known in self._known.items() if purchase in wanted}
 
-    def named(self, sources: Iterable[EntitlementSource]) -> Sequence[EntitlementSource]:
-        """Those of these sources that have something to say."""
-        keys = {item.source for item in self.wanted.values()}
-        return [item for item in sources if item.key in keys and not item.spec.suspend]
-
-    async def open(self, sources: Iterable[EntitlementSource], secrets: Secrets) -> None:
-        """Open a client for each of these sources that is `named`, and close the others."""
-        self._sources = {item.key: item for item in self.named(sources)}
+    async def open(self, charter: Charter, sources: Iterable[EntitlementSource], secrets: Secrets) -> None:
+        """Open a client for each of these sources that a service names, and close the others."""
+        bought = (item.spec.subscription for item in charter.services)
+        keys = {subscription.source_ref.key for subscription in bought if subscription is not None}
+        self._sources = {item.key: item for item in sources if item.key in keys and not item.spec.suspend}
         self._open, _ = await self.roster.update(map(for_subscriptions, self._sources.values()), secrets)
 
     async def close(self) -> None:
         """Close every client."""
         await self.roster.close()
 
-    def due(self) -> Sequence[Purchase]:
-        """What is to be asked now: what was never asked first, then what was asked longest ago."""
+    def due(self) -> Mapping[ResourceKey, Sequence[Purchase]]:
+        """What each source is to be asked now: what was never asked first, then what was asked longest ago."""
         now = self.clock()
         never = Known(None, 0.0, 0.0, ask_at=float("-inf"))
         ask_at = {purchase: self._known.get(purchase, never).ask_at for purchase in self.wanted}
-        return sorted((purchase for purchase, at in ask_at.items() if at <= now), key=ask_at.__getitem__)
+        found: dict[ResourceKey, list[Purchase]] = {}
+        for purchase in sorted((purchase for purchase, at in ask_at.items() if at <= now), key=ask_at.__getitem__):
+            found.setdefault(self.wanted[purchase].source, []).append(purchase)
+        return found
 
-    async def ask(self, purchases: Sequence[Purchase]) -> bool:
-        """Ask, as many at once as each source allows; whether anything is known otherwise than before."""
-        by_source: dict[ResourceKey, list[Purchase]] = {}
-        for purchase in purchases:
-            by_source.setdefault(self.wanted[purchase].source, []).append(purchase)
+    async def ask_everything(self) -> None:
+        """Ask whatever is due, all sources at once."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._ask_one_source(*item)) for item in by_source.items()]
-        return any(task.result() for task in tasks)
+            for key, purchases in self.due().items():
+                group.create_task(self.ask(key, purchases))
+
+    async def ask(self, key: ResourceKey, purchases: Sequence[Purchase]) -> bool:
+        """Ask one source, as much at once as it allows; whether anything is known otherwise than before."""
+        source = self._open.get(key)
+        if source is None:
+            news = [self._note(purchase, None) for purchase in purchases]
+            return any(news)
+        slots = asyncio.Semaphore(source.workers)
+        probes = {purchase: self.wanted[purchase].probe for purchase in purchases}
+
+        async def ask(purchase: Purchase) -> bool:
+            async with slots:
+                said = await ask_subscription(source, purchase[1], probes[purchase])
+            return self._note(purchase, said)
+
+        return any(await asyncio.gather(*map(ask, purchases)))
 
     def subscribed(self) -> Subscribed:
         """What is known, by MailDomain and service, for `convene`."""
@@ -142,22 +155,10 @@ class Subscriptions:
             key for purchase, wanted in self.wanted.items() if purchase not in self._known for key in wanted.domains
         )
 
-    async def _ask_one_source(self, key: ResourceKey, purchases: Sequence[Purchase]) -> bool:
-        source = self._open.get(key)
-        if source is None:
-            news = [self._note(purchase, None) for purchase in purchases]
-            return any(news)
-        slots = asyncio.Semaphore(source.workers)
-
-        async def ask(purchase: Purchase) -> bool:
-            async with slots:
-                said = await ask_subscription(source, purchase[1], self.wanted[purchase].probe)
-            return self._note(purchase, said)
-
-        return any(await asyncio.gather(*map(ask, purchases)))
-
     def _note(self, purchase: Purchase, said: bool | None) -> bool:  # noqa: FBT001  # what was said
-        """Whether it is known otherwise than when it was asked last."""
+        """Whether it is known otherwise than when it was asked last. What nobody wants any more is no news."""
+        if purchase not in self.wanted:
+            return False
         now = self.clock()
         before = self._known.get(purchase)
         source = self._sources.get(self.wanted[purchase].source)

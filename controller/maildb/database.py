@@ -37,6 +37,7 @@ from controller.maildb.services import (
     ServiceChanges,
     ServiceFacts,
     ServiceRows,
+    any_service_rows,
     read_service_facts,
     read_service_rows,
     write_services,
@@ -287,6 +288,12 @@ class MailDatabase:
         with self._reading() as connection:
             self._require_version(connection)
             return read_service_facts(connection, self._known(connection), self.owner)
+
+    def has_service_rows(self) -> bool:
+        """Whether this owner has ever decided on services, and has not taken that back. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            self._require_version(connection)
+            return any_service_rows(connection, self.owner)
 
     def service_rows(self, domains: Collection[DomainId]) -> ServiceRows:
         """The rows about services of these domains. Raises `MigrationNeeded`."""

@@ -85,6 +85,13 @@ def read_service_facts(connection: Connection, application: Application, owner: 
     )
 
 
+def any_service_rows(connection: Connection, owner: str) -> bool:
+    """Whether any domain has rows of this owner, in the transaction of `connection`."""
+    own = own_tables(connection.dialect.name)
+    found = select(own.service_domain.c.maildomain_id).where(own.service_domain.c.owner == owner).limit(1)
+    return connection.execute(found).first() is not None
+
+
 def read_service_rows(connection: Connection, owner: str, domains: Collection[DomainId]) -> ServiceRows:
     """Read the rows of these domains, in the transaction of `connection`."""
     own = own_tables(connection.dialect.name)

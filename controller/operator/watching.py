@@ -134,7 +134,7 @@ def _settings() -> kopf.OperatorSettings:
 
 def explained(error: Exception) -> ControllerError:
     """What it means that kopf gave up. Its API errors carry the HTTP `status`; their text stays out."""
-    kinds = " and ".join(f"{kind}.{GROUP}" for kind in Kind)
+    kinds = ", ".join(f"{kind}.{GROUP}" for kind in Kind)
     match getattr(error, "status", None):
         case 401:
             return NotAuthorized("the API server does not accept our credentials any more")

@@ -27,11 +27,34 @@ class Kind(StrEnum):
 
     SOURCE = "entitlementsources"
     DOMAIN = "maildomains"
+    SERVICE = "catalogservices"
+    ROLE = "maildomainroles"
+    BINDING = "maildomainrolebindings"
+    GROUP = "maildomaingroups"
+    LINK = "maildomainlinks"
+    RESTRICTION = "servicegrouprestrictions"
 
     @property
     def singular(self) -> str:
         """The name that stands in `kind`."""
-        return "EntitlementSource" if self is Kind.SOURCE else "MailDomain"
+        return _SINGULAR[self]
+
+    @property
+    def namespaced(self) -> bool:
+        """Whether its objects are of a namespace; the others are of the cluster."""
+        return self is not Kind.SERVICE
+
+
+_SINGULAR = {
+    Kind.SOURCE: "EntitlementSource",
+    Kind.DOMAIN: "MailDomain",
+    Kind.SERVICE: "CatalogService",
+    Kind.ROLE: "MailDomainRole",
+    Kind.BINDING: "MailDomainRoleBinding",
+    Kind.GROUP: "MailDomainGroup",
+    Kind.LINK: "MailDomainLink",
+    Kind.RESTRICTION: "ServiceGroupRestriction",
+}
 
 
 def _canonical(value: str) -> DomainName:

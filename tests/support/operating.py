@@ -37,14 +37,14 @@ class FakeWorld:
 
     def apply(self, kind: Kind, name: str, *, namespace: str = "default", annotations: Any = None, **spec: Any) -> None:
         """Create an object or replace its spec."""
-        key = ResourceKey(namespace, name)
+        key = ResourceKey(namespace if kind.namespaced else "", name)
         before = self.objects[kind].get(key, {"metadata": {"generation": 0}, "status": {}})
         self.objects[kind][key] = {
             "apiVersion": API_VERSION,
-            "kind": "MailDomain" if kind is Kind.DOMAIN else "EntitlementSource",
+            "kind": kind.singular,
             "metadata": {
                 "name": name,
-                "namespace": namespace,
+                **({"namespace": namespace} if kind.namespaced else {}),
                 "uid": f"uid-{namespace}-{name}",
                 "generation": before["metadata"]["generation"] + 1,
                 "annotations": annotations or {},
@@ -106,9 +106,13 @@ class ScriptedSource:
     instead: Callable[[Subject], Verdict | None] = lambda _: None
     """A verdict in place of the list, where it is not None."""
     asked: list[str] = field(default_factory=list)
+    sold: dict[str, bool] = field(default_factory=dict)
+    """Whether an organization has bought the service of this source, by siret."""
 
     async def ask(self, subject: Subject) -> Reply:
-        """Answer from the script."""
+        """Answer from the script. A question about a subscription is about nobody."""
+        if not subject.user:
+            return Reply(Entitled(frozenset()), can_access=self.sold.get(subject.sirets[0]), requests=1)
         email = subject.email.reveal()
         self.asked.append(email)
         names = frozenset(DomainName(name) for name in self.says.get(email, ()))
@@ -163,7 +167,8 @@ class Operating:
     def begin(self) -> Reign:
         """A new term, as after a restart: nothing is remembered."""
         assert self.database.acquire() is not None
-        return Reign(self.around, roster=ScriptedRoster(scripted={source.key: source for source in self.sources}))
+        roster = ScriptedRoster(scripted={source.key: source for source in self.sources})
+        return Reign(self.around, roster=roster, subscribing=roster)
 
     async def restart(self) -> None:
         """End the term and begin another."""
@@ -206,7 +211,7 @@ class Operating:
     async def _answered(self) -> None:
         """Give those who ask a turn each, until nobody is busy."""
         for _ in range(1_000_000):
-            if not any(desk.busy(self.now) for desk in self.reign.desks.values()):
+            if not (any(desk.busy(self.now) for desk in self.reign.desks.values()) or self.reign.services.busy):
                 return
             await asyncio.sleep(0)
         raise AssertionError("asks do not come to an end")

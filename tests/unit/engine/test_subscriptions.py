@@ -79,11 +79,11 @@ class Market:
     async def open(self, *domains: Any, rows: tuple[MailDomainRow, ...] = (), **spec: Any) -> None:
         charter = Charter.of([bought("drive")])
         self.known.want(wanted_purchases(domains, charter, rows))
-        await self.known.open([source("drive", **spec)], lambda *_: "")
+        await self.known.open(charter, [source("drive", **spec)], lambda *_: "")
 
     async def ask(self, seconds: float = 0.0) -> bool:
         self.now += seconds
-        return await self.known.ask(self.known.due())
+        return any([await self.known.ask(*item) for item in self.known.due().items()])
 
 
 async def test_an_organization_is_asked_about_once_however_many_domains_it_has() -> None:
@@ -111,7 +111,7 @@ async def test_it_is_asked_again_after_an_interval_and_news_is_what_differs() ->
     market = Market(Shop(ResourceKey("platform", "drive"), sold={"1" * 14: True}))
     await market.open(domain("commune", "1" * 14), interval="10m")
     await market.ask()
-    assert market.known.due() == []
+    assert market.known.due() == {}
     assert await market.ask(601) is False
     market.shop.sold.clear()
     market.shop.sold["1" * 14] = False
@@ -138,9 +138,9 @@ async def test_a_source_that_cannot_be_asked_says_nothing_and_is_looked_for_agai
     await market.open(domain("commune", "1" * 14), suspend=why == "suspended")
     assert await market.ask()
     assert (market.known.subscribed(), market.known.unasked()) == ({}, frozenset())
-    assert (market.shop.asked, market.known.due()) == ([], [])
+    assert (market.shop.asked, market.known.due()) == ([], {})
     market.now += 601
-    assert market.known.due() == [("drive", "1" * 14)]
+    assert list(market.known.due().values()) == [[("drive", "1" * 14)]]
 
 
 async def test_what_is_declared_no_more_is_forgotten() -> None:
@@ -148,4 +148,4 @@ async def test_what_is_declared_no_more_is_forgotten() -> None:
     await market.open(domain("commune", "1" * 14))
     await market.ask()
     await market.open()
-    assert (market.known.subscribed(), market.known.due()) == ({}, [])
+    assert (market.known.subscribed(), market.known.due()) == ({}, {})

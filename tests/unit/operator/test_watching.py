@@ -22,7 +22,7 @@ class ApiError(Exception):
     [
         (ApiError(401), NotAuthorized, "does not accept our credentials"),
         (ApiError(403), NotAuthorized, "may not list and watch .*: apply the RBAC of manifests/"),
-        (ApiError(404), ClusterUnavailable, "does not know .*maildomains.maildomain.dev: apply crds/ first"),
+        (ApiError(404), ClusterUnavailable, "does not know .*maildomains.maildomain.dev, .*: apply crds/ first"),
         (ApiError(500), ClusterUnavailable, r"has ended \(500\)"),
         (kopf.LoginError("secret text"), NotAuthorized, "does not accept our credentials"),
         (RuntimeError("secret text"), ClusterUnavailable, r"has ended \(RuntimeError\)"),
