@@ -299,3 +299,16 @@ class PlanningWorld:
     def admins_of(self, domain: str) -> set[str]:
         """Who administers a domain now."""
         return {row.user for row in self.rows.values() if row.domain == domain and row.admin}
+
+
+def town(domains: int, admins: int, **spec: Any) -> PlanningWorld:
+    """Domains with so many long-standing administrators each, all asked and entitled."""
+    world = PlanningWorld()
+    for number in range(domains):
+        name = f"d{number:05d}.fr"
+        world.domain(name, **spec)
+        for place in range(admins):
+            user = world.user(f"u{number:05d}-{place}@{name}")
+            world.admin(user, name)
+            world.says(user, name)
+    return world

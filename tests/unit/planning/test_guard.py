@@ -1,24 +1,9 @@
 """What the limits hold, what an approval lets through, and what neither does."""
 
-from typing import Any
-
 import pytest
 
 from controller.planning.facts import AnswerReason, Unavailable
-from tests.support.planning import PlanningWorld, source_key
-
-
-def town(domains: int, admins: int, **spec: Any) -> PlanningWorld:
-    """Domains with so many long-standing administrators each, all asked and entitled."""
-    world = PlanningWorld()
-    for number in range(domains):
-        name = f"d{number:05d}.fr"
-        world.domain(name, **spec)
-        for place in range(admins):
-            user = world.user(f"u{number:05d}-{place}@{name}")
-            world.admin(user, name)
-            world.says(user, name)
-    return world
+from tests.support.planning import PlanningWorld, source_key, town
 
 
 def everybody_loses_everything(world: PlanningWorld) -> None:

@@ -7,22 +7,9 @@ import pytest
 from controller.planning.facts import AnswerReason, Entitled, Unavailable
 from controller.planning.plan import plan
 from controller.planning.supposing import NOTHING, BlastRadius, blast_radius, supposing
-from tests.support.planning import PlanningWorld, source_key
+from tests.support.planning import source_key, town
 
 KEY = source_key()
-
-
-def town(domains: int, admins: int, **spec: Any) -> PlanningWorld:
-    world = PlanningWorld()
-    world.add_source()
-    for number in range(domains):
-        name = f"d{number}.fr"
-        world.domain(name, **spec)
-        for place in range(admins):
-            user = world.user(f"u{number}-{place}@{name}")
-            world.admin(user, name)
-            world.says(user, name)
-    return world
 
 
 @pytest.mark.parametrize(
@@ -43,7 +30,7 @@ def test_it_is_weighed_against_every_limit(
 
 @pytest.mark.parametrize(
     "spec",
-    [{"mode": "Observe"}, {"mode": "GrantOnly"}, {"suspend": True}, {"protectedAdmins": ["u0-0@d0.fr"]}],
+    [{"mode": "Observe"}, {"mode": "GrantOnly"}, {"suspend": True}, {"protectedAdmins": ["u00000-0@d00000.fr"]}],
     ids=["Observe", "GrantOnly", "suspend", "protected"],
 )
 def test_what_can_not_go_is_not_counted(spec: dict[str, Any]) -> None:
@@ -53,9 +40,9 @@ def test_what_can_not_go_is_not_counted(spec: dict[str, Any]) -> None:
 def test_what_another_source_names_or_does_not_deny_stays() -> None:
     world = town(1, 3, sourceRefs=[{"name": "deploycenter"}, {"name": "second"}])
     world.add_source("second")
-    world.says("u0-0", "d0.fr", source="second")
-    world.says("u0-1", source="second", verdict=Unavailable(AnswerReason.TIMEOUT))
-    world.says("u0-2", source="second")
+    world.says("u00000-0", "d00000.fr", source="second")
+    world.says("u00000-1", source="second", verdict=Unavailable(AnswerReason.TIMEOUT))
+    world.says("u00000-2", source="second")
     assert blast_radius(world.question(), KEY) == BlastRadius(1, 0, 1)
 
 
@@ -63,7 +50,7 @@ def test_what_went_within_the_window_is_used_up() -> None:
     world = town(60, 2)
     world.later(minutes=10)
     for number in range(20):
-        world.says(f"u{number}-0")
+        world.says(f"u{number:05d}-0")
     world.confirm_and_apply()
     assert blast_radius(world.question(), KEY).stopped_after == 10
 
@@ -80,7 +67,7 @@ def test_as_many_go_in_truth_when_they_go_one_by_one() -> None:
     stopped_after = blast_radius(world.question(), KEY).stopped_after
     for number in range(60):
         world.repeat(minutes=10)
-        world.says(f"u{number}-0")
+        world.says(f"u{number:05d}-0")
         world.confirm_and_apply()
     assert 120 - len(world.rows) == stopped_after
 
