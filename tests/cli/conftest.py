@@ -69,7 +69,7 @@ def clean_environment() -> dict[str, str]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the program in this process, which is quick, in an empty folder."""
-    for name in [name for name in os.environ if name.startswith(("MDC_", "KUBE"))]:
+    for name in [name for name in os.environ if name.startswith(("MDC_", "KUBE", "SENTRY_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -1,6 +1,7 @@
 """The sandbox: its story comes true, leaves a folder to play with, and is stopped where it does not come true."""
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -10,12 +11,23 @@ import pytest
 
 import controller.sandbox.story as stories
 from controller.cli.wording import PROGRAM
+from controller.sandbox.deploycenter import World
 from tests.cli.conftest import Run, clean_environment, command
+from tests.support.database import MailWorld
+from tests.support.privacy import revealed
 
 
-def test_the_story_comes_true_and_can_be_gone_on_with(run: Run, tmp_path: Path) -> None:
+def test_the_story_comes_true_and_can_be_gone_on_with(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     ran = run("sandbox", "--folder", "world", "--non-interactive")
     assert ran.code == 0, ran.out[-2000:] + ran.err
+    people = MailWorld(f"sqlite:///{tmp_path}/world/mail.sqlite3").execute("SELECT email, sub FROM messages_user")
+    subs = [person["sub"] for person in people if person["sub"]]
+    assert subs
+    assert revealed(caplog.text, World([], []).api_key, *subs) == []
+    assert [word for word in (World([], []).api_key, *subs) if word in ran.out + ran.err] == []
     assert "The story came true" in ran.out
     named = [line for line in ran.out.splitlines() if re.search(r"[a-z]@", line)]
     assert [line.split()[2] for line in named] == ["explain"], "an e-mail is shown only where it was asked about"

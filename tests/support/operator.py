@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support.apiserver import LOOPBACK, ControlPlane, ProcessGroup
+from tests.support.privacy import revealed
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "maildomain-system"
@@ -52,7 +53,7 @@ def let_read_secrets(control_plane: ControlPlane, namespace: str) -> None:
 
 
 class OperatorProcess:
-    """One replica. It never outlives the test run; its log is one JSON object a line.
+    """One replica. It never outlives the test run; its log is one JSON object a line, and names nobody.
 
     `kubeconfig` is who it is for the API server, `settings` are further environment variables. `before` is Python that
     runs first in its process.
@@ -75,10 +76,12 @@ class OperatorProcess:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: object, *_: object) -> None:
         self._group.kill()
         if self._process is not None:
             self._process.wait()
+        if failure is None:
+            assert revealed(self.text()) == []
 
     def start(self) -> None:
         """Start it; nothing is awaited."""

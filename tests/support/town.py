@@ -13,6 +13,7 @@ from tests.support.apiserver import ControlPlane
 from tests.support.database import MailWorld, fresh_database
 from tests.support.kubectl import Kubectl, Resource
 from tests.support.operator import OperatorProcess, let_read_secrets
+from tests.support.privacy import SUB
 from tests.support.roles import least_privileged
 
 SIRET = "21590350100017"
@@ -54,6 +55,7 @@ class Town:
                 self.mail.user(email)
                 if place < admins:
                     self.center.world.accounts.append(Account(email, SIRET, links={"admin": {"domains": [name]}}))
+        self.mail.execute("UPDATE messages_user SET sub = :prefix || id", prefix=SUB)
 
     def declare(self, domains: int, **source: object) -> None:
         """Apply the Secret, the source and a MailDomain each."""
