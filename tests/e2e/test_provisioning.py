@@ -109,6 +109,7 @@ def test_fields_join_stay_and_are_never_reset(api: ApiProcess, kubectl: Kubectl,
     stored = kubectl.get("mdom", name, namespace=namespace)
     assert stored.spec["provisioning"] == {
         "ensure": "Exists",
+        "overwrite": False,
         "oidcAutojoin": False,
         "identitySync": True,
         "customAttributes": {"a": "1", "siret": SIRET},
@@ -144,6 +145,7 @@ def test_what_somebody_else_manages_is_a_conflict_and_never_forced(
     assert post(api, domains=[name], identity_sync=True) == result([], [name]), "a field that is nobody's"
     assert spec(kubectl, namespace, name)["provisioning"] == {
         "ensure": "Exists",
+        "overwrite": False,
         "oidcAutojoin": False,
         "identitySync": True,
     }
