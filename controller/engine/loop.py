@@ -62,6 +62,7 @@ class Loop:
         features: Features = ALL_FEATURES,
         founder: Founder | None = None,
         retention: timedelta | None = None,
+        whole_cluster: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -83,6 +84,7 @@ class Loop:
             founder,
             retention,
             self._lasting,
+            whole_cluster,
         )
         self._lanes = Lanes()
         # What is known of the services outlives a lease.

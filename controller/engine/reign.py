@@ -33,6 +33,8 @@ from controller.engine.reports import (
 )
 from controller.engine.roster import Roster, read_secrets
 from controller.engine.servicedesk import ServiceDesk
+from controller.engine.servicereports import Telling, report_services
+from controller.engine.services import ServiceOutcome
 from controller.engine.subjects import Directory, directory, is_canary
 from controller.engine.subscriptions import Subscriptions
 from controller.engine.triggers import ApprovalDesk, Pokes, Removals, Target
@@ -96,6 +98,8 @@ class Surroundings:
     """How long the journal is kept; None is for ever."""
     failures: LastingFailures = field(default_factory=LastingFailures)
     """What fails for longer than a term may last."""
+    whole_cluster: bool = True
+    """Whether this install looks after every namespace."""
 
 
 @dataclass(slots=True)
@@ -192,10 +196,22 @@ class Reign:
     async def _decide_on_services(self, now: float) -> None:
         """After everything about administrators: a pass that has written them is followed by another turn."""
         try:
-            await self.services.decide(now)
+            outcome = await self.services.decide(now)
         except PlanOutdated:
             log.info("plan_outdated")
             self._outdated = True
+            return
+        if outcome is not None:
+            await self._report_on_services(outcome)
+
+    async def _report_on_services(self, outcome: ServiceOutcome) -> None:
+        honoured = [key for key in self.listing.sources if self._honours(key)]
+        telling = Telling(self._told, honoured, self.around.whole_cluster, self.around.utc())
+        try:
+            await self._publish(await asyncio.to_thread(report_services, outcome, telling))
+        except ControllerError:
+            self.services.news = True
+            raise
 
     async def _tidy(self, retention: timedelta) -> None:
         """Prune the journal. A role that may not is no reason to stop working."""

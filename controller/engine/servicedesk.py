@@ -120,7 +120,7 @@ class ServiceDesk:
 
     async def _nothing_to_do(self) -> bool:
         """Most installs do not decide on services: they need not even look who is there."""
-        if any(item.resource.spec.service_access is not None for item in self._acting):
+        if self._charter.objects or any(item.resource.spec.service_access is not None for item in self._acting):
             self._idle = False
         elif not self._idle:
             self._idle = not await asyncio.to_thread(self.database.has_service_rows)

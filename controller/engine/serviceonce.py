@@ -53,6 +53,6 @@ def _write(
     """In sync writes nothing, and keeps nobody from the database."""
     planned = plan_services(question(facts))
     if planned.settled:
-        return ServiceOutcome(planned.court, planned.decided, written=0)
+        return ServiceOutcome(planned.question, planned.court, planned.decided, written=0)
     with database.seized():
         return carry_out(database, plan_services(question(database.service_facts())))

@@ -80,6 +80,7 @@ class ServicePlan:
 class ServiceOutcome:
     """What one pass has decided and written."""
 
+    question: ServiceQuestion
     court: Court
     decided: Mapping[ResourceKey, Decided]
     written: int
@@ -141,7 +142,7 @@ def carry_out(database: MailDatabase, plan: ServicePlan) -> ServiceOutcome:
     for some in _portions(plan.differing):
         writing.settle(some)
     writing.close_holds()
-    return ServiceOutcome(plan.court, writing.decided, writing.written, writing.used)
+    return ServiceOutcome(plan.question, plan.court, writing.decided, writing.written, writing.used)
 
 
 class _Writing:

@@ -61,6 +61,7 @@ async def operate(install: Install) -> None:
                 features=install.features,
                 founder=founder,
                 retention=install.retention,
+                whole_cluster=not install.namespaces,
             )
             await _Operator(install, cluster, loop, metrics, stop).run()
 

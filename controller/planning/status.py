@@ -11,7 +11,7 @@ from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan
 from controller.planning.sources import Tally
 from controller.planning.supposing import BlastRadius
-from controller.resources.conditions import Condition, Reason, render_conditions
+from controller.resources.conditions import ABOUT_SERVICES, Condition, Reason, render_conditions
 from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
 from controller.resources.quantities import format_duration
@@ -90,14 +90,18 @@ def domain_status(
     if wrote:
         change = {"time": _time(now), "granted": len(domain.grants), "revoked": len(domain.revocations)}
     counts = count(domain)
+    rendered = render_conditions(conditions, before=known, generation=resource.metadata.generation, now=now)
+    # What is said about services stays until it is said anew, and goes where nothing is declared about them.
+    about_services = resource.spec.service_access is not None
     return _present(
         observedGeneration=resource.metadata.generation,
         lastHandledReconcileAt=handled or before.get("lastHandledReconcileAt"),
         domainID=row.id if row is not None else None,
         admins={name: getattr(counts, name) for name in Counts.__slots__},
         lastChange=change,
-        hold=_hold(hold),
-        conditions=render_conditions(conditions, before=known, generation=resource.metadata.generation, now=now),
+        hold=shown_hold(hold),
+        serviceAccess=before.get("serviceAccess") if about_services else None,
+        conditions=[*rendered, *(item for item in known if about_services and item["type"] in ABOUT_SERVICES)],
     )
 
 
@@ -146,7 +150,7 @@ def source_status(
         estimatedRound=_round(estimate) if estimate is not None else before.get("estimatedRound"),
         blastRadius=_radius(radius) if radius is not None else before.get("blastRadius"),
         epoch=epoch,
-        hold=_hold(hold),
+        hold=shown_hold(hold),
         conditions=render_conditions(conditions, before=known, generation=metadata.generation, now=now),
     )
 
@@ -163,7 +167,8 @@ def _present(**fields: Any) -> Status:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _hold(hold: Hold | None) -> Status | None:
+def shown_hold(hold: Hold | None) -> Status | None:
+    """What waits for approval, as a status has it."""
     if hold is None:
         return None
     return {

@@ -30,6 +30,11 @@ class Charter:
     links: tuple[MailDomainLink, ...] = ()
     restrictions: tuple[ServiceGroupRestriction, ...] = ()
 
+    @property
+    def objects(self) -> tuple[ServiceKind, ...]:
+        """All of them."""
+        return (*self.services, *self.roles, *self.bindings, *self.groups, *self.links, *self.restrictions)
+
     @classmethod
     def of(cls, objects: Iterable[object]) -> "Charter":
         """Sort objects by kind; those of other kinds are left out."""

@@ -10,7 +10,7 @@ Truth = Literal["True", "False", "Unknown"]
 
 
 class ConditionType(StrEnum):
-    """The condition types of both kinds (kstatus: Ready, Reconciling, Stalled)."""
+    """The condition types of all kinds (kstatus: Ready, Reconciling, Stalled)."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -21,6 +21,16 @@ class ConditionType(StrEnum):
     REACHABLE = "Reachable"
     PROVISIONED = "Provisioned"
     SERVICE_ACCESS_READY = "ServiceAccessReady"
+    DEPRECATED_RESTRICTION_IN_USE = "DeprecatedRestrictionInUse"
+    LINK_SYNCED = "LinkSynced"
+    SYNCED = "Synced"
+    ALL_MAPPED = "AllMapped"
+
+
+ABOUT_SERVICES = frozenset(
+    {ConditionType.SERVICE_ACCESS_READY, ConditionType.DEPRECATED_RESTRICTION_IN_USE, ConditionType.LINK_SYNCED}
+)
+"""The conditions of a MailDomain that are about services: decided apart from those about administrators."""
 
 
 class Explained(StrEnum):
@@ -106,6 +116,34 @@ class Reason(Explained):
     MESSAGES_UNAUTHENTICATED = "MessagesUnauthenticated", "The mail application refused the key for creating domains."
 
     # services
+    SERVICES_IN_SYNC = "ServicesInSync", "What members may open is as it is declared."
+    AUDITED = "Audited", "What members may open is only computed; nothing is served as denied."
+    SERVICE_NOT_FOUND = "ServiceNotFound", "A CatalogService that is named does not exist."
+    DEFAULT_ROLE_MISSING = "DefaultRoleMissing", "The default role does not exist; who has no other may open nothing."
+    IMPERSONATION_MODE_MISSING = (
+        "ImpersonationModeMissing",
+        "A role lets people act as others, and impersonationMode does not say what that means.",
+    )
+    SUBSCRIPTIONS_UNKNOWN = "SubscriptionsUnknown", "Whether a service is bought is not known; what stands is kept."
+    RESTRICTION_IN_USE = "RestrictionInUse", "A deprecated ServiceGroupRestriction narrows what roles allow."
+    NOT_APPLIED = "NotApplied", "The domain does not apply ServiceGroupRestrictions."
+    AVAILABLE = "Available", "The service may be opened where a domain lists it."
+    SWITCHED_OFF = "SwitchedOff", "The service is not active: nobody may open it."
+    RESOLVED = "Resolved", "Everything that it names exists."
+    GROUP_NOT_FOUND = "GroupNotFound", "A MailDomainGroup that is named does not exist; it counts as empty."
+    ROLE_NOT_FOUND = "RoleNotFound", "The MailDomainRole does not exist; it gives nothing."
+    DOMAIN_NOT_FOUND = "DomainNotFound", "No MailDomain of that name decides on services here."
+    SYNCED = "Synced", "The roles of the upstream are here."
+    ROLE_CONFLICT = "RoleConflict", "Roles of the upstream have names that other roles have here; none is brought."
+    NOT_ALLOWED = "NotAllowed", "The upstream does not list this MailDomain in allowedDownstreams; nothing is brought."
+    CYCLE = "Cycle", "The upstream gets roles from this MailDomain itself; nothing is brought."
+    UPSTREAM_MISSING = "UpstreamMissing", "The upstream is no MailDomain that decides on services; nothing is brought."
+    DOWNSTREAM_MISSING = (
+        "DownstreamMissing",
+        "The downstream is no MailDomain that decides on services; nothing is brought.",
+    )
+    ALL_MAPPED = "AllMapped", "Every service of the roles has a counterpart."
+    SERVICES_UNMAPPED = "ServicesUnmapped", "Services of the roles have no counterpart here; they are left out."
     RESTRICTIONS_END = "RestrictionsEnd", "People whom a restriction that has ended kept out wait for approval."
 
     # a source

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,9 @@ from controller.entitlements.source import Reply
 from controller.maildb.database import MailDatabase
 from controller.planning.facts import Subject
 from controller.resources.names import ResourceKey
+from tests.support.crd import crd
 from tests.support.database import MailWorld, watched
-from tests.support.operating import Operating, ScriptedSource, admins
+from tests.support.operating import Operating, ScriptedSource, admins, counting
 
 SIRET = "21590350100017"
 
@@ -223,3 +225,104 @@ def _rows(world: MailWorld, service: str) -> list[dict[str, object]]:
         " WHERE s.service_id = :service ORDER BY u.email"
     )
     return world.execute(statement, service=service)
+
+
+# --- what is told -----------------------------------------------------------------------------------------------------
+
+
+async def test_each_object_says_what_came_of_it_as_its_crd_has_it(served: Operating) -> None:
+    served.world.apply(Kind.GROUP, "team", members=["ada@x.fr", "nobody@x.fr"])
+    served.world.apply(
+        Kind.LINK, "link", upstream={"namespace": "default", "name": "gone"}, downstream={"name": "x-fr"}
+    )
+    served.world.apply(Kind.RESTRICTION, "old", mailDomainRef={"name": "x-fr"}, restrict=True)
+    await served.settle()
+    found = {
+        kind: next(iter(condition["reason"] for condition in obj["status"]["conditions"]))
+        for kind, objects in served.world.objects.items()
+        if kind not in (Kind.DOMAIN, Kind.SOURCE)
+        for obj in objects.values()
+    }
+    assert found == {
+        Kind.SERVICE: "Available",
+        Kind.ROLE: "Resolved",
+        Kind.BINDING: "Resolved",
+        Kind.GROUP: "Resolved",
+        Kind.LINK: "UpstreamMissing",
+        Kind.RESTRICTION: "NotApplied",
+    }
+    for kind, objects in served.world.objects.items():
+        for obj in objects.values():
+            assert crd(kind.singular).refusals({"spec": obj["spec"], "status": obj["status"]}) == []
+
+
+async def test_a_domain_counts_its_members_beside_its_administrators(served: Operating) -> None:
+    await served.settle()
+    status = served.world.status(Kind.DOMAIN, "x-fr")
+    assert status["serviceAccess"] == {
+        "members": 2,
+        "allowed": {"drive": 1, "messages": 2},
+        "wouldLose": 0,
+        "wouldGain": 0,
+    }
+    assert served.world.condition(Kind.DOMAIN, "x-fr", "ServiceAccessReady") == ("True", "ServicesInSync")
+    assert served.world.condition(Kind.DOMAIN, "x-fr") == ("True", "InSync")
+
+    await served.wave()
+    assert served.world.status(Kind.DOMAIN, "x-fr") == status, "a pass about administrators leaves it as it is"
+    served.domain("x.fr")
+    await served.settle()
+    status = served.world.status(Kind.DOMAIN, "x-fr")
+    assert "serviceAccess" not in status
+    assert "ServiceAccessReady" not in {condition["type"] for condition in status["conditions"]}
+
+
+async def test_nothing_is_told_twice(served: Operating) -> None:
+    await served.settle()
+    with counting(served.world) as patches:
+        served.reign.notice()
+        await served.settle(2)
+    assert patches == []
+    with counting(served.world) as patches:
+        await served.restart()
+        await served.settle(2)
+    assert {kind for kind, _ in patches} <= {Kind.SOURCE, Kind.DOMAIN}, "first answers are being gathered again"
+
+
+async def test_the_end_of_restrictions_waits_for_the_annotation_of_its_domain(
+    served: Operating, world: MailWorld
+) -> None:
+    served.world.apply(Kind.RESTRICTION, "old", mailDomainRef={"name": "x-fr"}, restrict=True)
+    served.domain("x.fr", serviceAccess=access(legacyGroupRestrictions="Enabled"))
+    await served.settle()
+    assert opens(world, "ada") == set()
+    assert served.world.condition(Kind.DOMAIN, "x-fr", "DeprecatedRestrictionInUse") == ("True", "RestrictionInUse")
+
+    served.domain("x.fr", serviceAccess=access())
+    await served.settle()
+    status = served.world.status(Kind.DOMAIN, "x-fr")
+    hold = status["serviceAccess"]["hold"]
+    assert (hold["scope"], hold["limit"], hold["count"]) == ("MailDomain default/x-fr", "legacyGroupRestrictions", 2)
+    assert status["serviceAccess"]["wouldGain"] == 2
+    assert served.world.condition(Kind.DOMAIN, "x-fr", "ServiceAccessReady") == ("False", "RestrictionsEnd")
+    assert served.world.condition(Kind.DOMAIN, "x-fr") == ("True", "InSync")
+    assert opens(world, "ada") == set()
+
+    served.world.annotate(Kind.DOMAIN, ResourceKey("default", "x-fr"), approve="feedfeedfeed")
+    served.reign.notice()
+    await served.settle()
+    assert opens(world, "ada") == set()
+
+    served.world.annotate(Kind.DOMAIN, ResourceKey("default", "x-fr"), approve=hold["id"])
+    served.reign.notice()
+    await served.settle()
+    assert opens(world, "ada") == {"drive", "messages"}
+    assert "hold" not in served.world.status(Kind.DOMAIN, "x-fr")["serviceAccess"]
+
+
+async def test_installs_that_share_a_cluster_do_not_fight_about_its_services(bought: Operating) -> None:
+    bought.around = replace(bought.around, whole_cluster=False)
+    await bought.restart()
+    await bought.settle()
+    assert bought.world.objects[Kind.SERVICE][ResourceKey("", "drive")]["status"]
+    assert not bought.world.objects[Kind.SERVICE][ResourceKey("", "messages")]["status"]
