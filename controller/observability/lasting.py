@@ -21,7 +21,8 @@ class LastingFailures:
 
     def failed(self, what: str, why: str) -> None:
         """It has failed, once more or for the first time. What lasts is logged as an error, which is reported."""
-        seconds = self._clock() - self._since.setdefault(what, self._clock())
+        now = self._clock()
+        seconds = now - self._since.setdefault(what, now)
         if seconds >= LASTING and what not in self._told:
             self._told.add(what)
             log.error("failure_lasts", what=what, error=why, seconds=round(seconds))

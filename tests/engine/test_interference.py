@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.engine.loop import OUTAGE, Loop
 from controller.engine.world import Kind
 from controller.errors import ControllerError, DatabaseUnavailable, SchemaUnknown
 from controller.maildb.database import MailDatabase
+from controller.observability.lasting import LASTING
 from controller.observability.metrics import Metrics
 from controller.planning.changes import Changes
 from controller.resources.names import ResourceKey
@@ -218,6 +220,19 @@ async def test_a_long_outage_of_the_database_is_told_once_and_over_at_the_first_
     tower.error = None
     await tower.turn()
     assert tower.told() == before
+
+
+async def test_an_outage_that_lasts_is_one_error_until_it_is_over(tower: Tower) -> None:
+    with capture_logs() as records:
+        for error, seconds in ((AWAY, 2.0), (AWAY, LASTING), (AWAY, LASTING), (None, 2.0), (AWAY, 2.0), (None, 2.0)):
+            tower.error = error
+            await tower.turn(seconds)
+    assert [(record["event"], record["what"]) for record in records if "what" in record] == [
+        ("failure_lasts", "turn"),
+        ("failure_over", "turn"),
+    ]
+    [told] = [record for record in records if record["log_level"] == "error"]
+    assert told["error"] == "DatabaseUnavailable"
 
 
 async def test_an_outage_leaves_those_alone_that_need_a_person(tower: Tower) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.engine.rollback import release, undo
 from controller.engine.world import Kind
@@ -88,6 +89,21 @@ async def test_an_outage_keeps_everything_and_says_so(operating: Operating, worl
     operating.source.instead = lambda _: None
     await operating.wave()
     assert operating.world.condition(Kind.DOMAIN, "d00001-fr") == ("True", "InSync")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_source_that_fails_for_long_is_one_error_until_it_answers(
+    operating: Operating, world: MailWorld
+) -> None:
+    await town(operating, world, 1)
+    with capture_logs() as records:
+        for instead in (down, down, down, lambda _: None):
+            operating.source.instead = instead
+            await operating.wave()
+    assert [(record["event"], record["what"]) for record in records if "what" in record] == [
+        ("failure_lasts", f"EntitlementSource {SOURCE}"),
+        ("failure_over", f"EntitlementSource {SOURCE}"),
+    ]
 
 
 @pytest.mark.parametrize("domains", [60, 400])

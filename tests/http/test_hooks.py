@@ -6,8 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from controller.errors import DatabaseUnavailable
+from controller.observability import lasting
 from controller.observability.metrics import Metrics
 from controller.planning.facts import Hint
 from controller.provisioning.application import application
@@ -93,6 +95,22 @@ async def test_a_database_that_is_away_is_said(client: httpx.AsyncClient, book: 
     response = await client.post(PATH, headers=BEARER, json={"domains": "x.example"})
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+
+
+async def test_a_database_that_is_away_for_long_is_one_error(
+    client: httpx.AsyncClient, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lasting, "LASTING", 0.0)
+    with capture_logs() as records:
+        for broken in (True, True, False):
+            book.broken = broken
+            await client.post(PATH, headers=BEARER, json={"domains": "x.example"})
+    assert [record["event"] for record in records] == [
+        "hints_not_noted",
+        "failure_lasts",
+        "hints_not_noted",
+        "failure_over",
+    ]
 
 
 async def test_a_flood_and_a_large_body_are_refused(client: httpx.AsyncClient) -> None:

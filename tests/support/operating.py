@@ -16,6 +16,7 @@ from controller.engine.roster import Roster, Secrets
 from controller.engine.world import Kind
 from controller.entitlements.source import Reply, Source
 from controller.maildb.database import MailDatabase
+from controller.observability.lasting import LastingFailures
 from controller.observability.metrics import Metrics
 from controller.planning.facts import AnswerReason, Entitled, Subject, Verdict
 from controller.resources.model import API_VERSION
@@ -145,7 +146,14 @@ class Operating:
         self.metrics = Metrics()
         self.woken = asyncio.Event()
         self.around = Surroundings(
-            database, self.world, frozenset({"default"}), self.metrics, lambda: self.now, self.utc, self.woken.set
+            database,
+            self.world,
+            frozenset({"default"}),
+            self.metrics,
+            lambda: self.now,
+            self.utc,
+            self.woken.set,
+            failures=LastingFailures(lambda: self.now),
         )
         self.database = database
         self.reign = self.begin()

@@ -5,9 +5,11 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.cluster.applying import Applied
 from controller.errors import ClusterUnavailable
+from controller.observability import lasting
 from controller.provisioning.declaring import TRIES, Declaring, Outcome, Trouble
 from controller.provisioning.wanted import Wanted
 from controller.resources.names import DomainName
@@ -106,6 +108,18 @@ async def test_a_cluster_that_is_away_is_said_and_no_error(declaring: Declaring,
     store.broken = frozenset({"x.fr"})
 
     assert await declaring.declare(X, wanted()) is Trouble.NOT_NOW
+
+
+async def test_a_cluster_that_is_away_for_long_is_one_error(
+    declaring: Declaring, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lasting, "LASTING", 0.0)
+    with capture_logs() as records:
+        for broken in (frozenset({"x.fr"}), frozenset({"x.fr"}), frozenset[str]()):
+            store.broken = broken
+            await declaring.declare(X, wanted())
+    told = [record["event"] for record in records if record["event"].startswith("failure")]
+    assert told == ["failure_lasts", "failure_over"]
 
 
 async def test_what_can_not_be_prepared_is_told_name_by_name(
