@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from controller.messages.client import Outcome
+from controller.observability.lasting import LastingFailures
 from controller.planning.founding import Order, founding
 from controller.planning.plan import DomainPlan
 from controller.resources.conditions import Reason
@@ -28,6 +29,10 @@ TROUBLES: Mapping[Outcome, Reason] = {
     Outcome.UNAUTHENTICATED: Reason.MESSAGES_UNAUTHENTICATED,
     Outcome.UNAVAILABLE: Reason.MESSAGES_UNAVAILABLE,
 }
+
+_AWAY = frozenset({Reason.MESSAGES_UNAVAILABLE, Reason.MESSAGES_UNAUTHENTICATED})
+"""Troubles that are nobody's but the mail application's."""
+_APPLICATION = "mail application"
 
 
 class Founder(Protocol):
@@ -91,6 +96,8 @@ class Foundry:
     """Monotonic seconds."""
     allowed: Callable[[], Awaitable[bool]]
     wake: Callable[[], None]
+    failures: LastingFailures = field(default_factory=LastingFailures)
+    """What fails for longer than a term may last."""
     _tried: dict[ResourceKey, _Tried] = field(default_factory=dict)
     _work: asyncio.Task[None] | None = None
 
@@ -138,6 +145,7 @@ class Foundry:
             # Invariant 11: it ends neither the reign nor the orders to come.
             log.exception("founding_failed")
             outcomes = dict.fromkeys((key for key, _ in orders), Reason.MESSAGES_UNAVAILABLE)
+        self._note_failures(outcomes)
         now = self.clock()
         for key, order in orders:
             if key in outcomes:
@@ -146,6 +154,13 @@ class Foundry:
                 self._tried[key] = _Tried(order, now + PAUSE, 0, None)
         if outcomes:
             self.wake()
+
+    def _note_failures(self, outcomes: Mapping[ResourceKey, Reason | None]) -> None:
+        away = sorted({reason.value for reason in outcomes.values() if reason in _AWAY})
+        if away:
+            self.failures.failed(_APPLICATION, away[0])
+        elif outcomes:
+            self.failures.worked(_APPLICATION)
 
     def _note(self, key: ResourceKey, order: Order, trouble: Reason | None, now: float) -> _Tried:
         if trouble is None:

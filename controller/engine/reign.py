@@ -146,7 +146,9 @@ class Reign:
     services: ServiceDesk = field(init=False)
 
     def __post_init__(self) -> None:
-        self._foundry = Foundry(self.around.founder, self.around.clock, self._may_found, self._founded)
+        self._foundry = Foundry(
+            self.around.founder, self.around.clock, self._may_found, self._founded, self.around.failures
+        )
         subscriptions = Subscriptions(self.around.clock, self.subscribing)
         self.services = ServiceDesk(self.around.database, subscriptions, self.around.wake)
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.engine.foundry import LONGEST_PAUSE, PAUSE
 from controller.engine.once import Options, apply_once, plan_once
 from controller.engine.world import Kind
 from controller.maildb.database import MailDatabase
 from controller.messages.client import Outcome
+from controller.observability.lasting import LASTING
 from controller.planning.founding import Order
 from controller.resources.documents import Document, parse_documents
 from tests.support.database import MailWorld
@@ -140,6 +142,24 @@ async def test_an_application_that_is_away_is_asked_about_one_domain_at_a_time(
     await settle(operating, PAUSE)
     assert sorted(set(application.asked)) == ["a.fr", "b.fr"]
     assert [provisioned(operating, name) for name in ("a.fr", "b.fr")] == [("True", "Provisioned")] * 2
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_an_application_that_is_away_for_long_is_one_error_until_it_answers(
+    operating: Operating, application: Application
+) -> None:
+    application.outcomes["x.fr"] = Outcome.UNAVAILABLE
+    declare(operating, "x.fr")
+    with capture_logs() as records:
+        await settle(operating)
+        for _ in range(3):
+            await settle(operating, LASTING)
+        application.outcomes.clear()
+        await settle(operating, LASTING)
+    assert [(record["event"], record["what"]) for record in records if "what" in record] == [
+        ("failure_lasts", "mail application"),
+        ("failure_over", "mail application"),
+    ]
 
 
 async def test_what_fails_is_tried_again_after_longer_and_longer_pauses(
