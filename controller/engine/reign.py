@@ -8,14 +8,14 @@ Nothing here decides about a row: that is `planning`. A reign ends with the leas
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from structlog.contextvars import bind_contextvars, bound_contextvars
+from structlog.contextvars import bound_contextvars
 
+from controller.engine.asking import Askers, wave_id
 from controller.engine.convergence import Convergence
 from controller.engine.desk import Desk, Phase
 from controller.engine.foundry import Founder, Foundry
@@ -35,18 +35,16 @@ from controller.engine.roster import Roster, read_secrets
 from controller.engine.servicedesk import ServiceDesk
 from controller.engine.servicereports import Telling, report_services
 from controller.engine.services import ServiceOutcome
-from controller.engine.subjects import Directory, directory, is_canary
+from controller.engine.subjects import Directory, directory
 from controller.engine.subscriptions import Subscriptions
 from controller.engine.triggers import ApprovalDesk, Pokes, Removals, Target
 from controller.engine.world import Kind, World
-from controller.entitlements.source import Reply, Source
-from controller.entitlements.sweep import sweep
 from controller.errors import ControllerError, NotAuthorized, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
 from controller.observability.lasting import LastingFailures
 from controller.observability.metrics import Metrics
-from controller.planning.facts import AnswerReason, CaseState, Snapshot, Subject, Unavailable, UserId
+from controller.planning.facts import CaseState, Snapshot, UserId
 from controller.planning.features import ALL_FEATURES, Features
 from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import Plan, Question, plan
@@ -60,9 +58,6 @@ from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import EntitlementSource
 
 log = structlog.get_logger(__name__)
-
-REFUSALS = frozenset({AnswerReason.UNAUTHENTICATED, AnswerReason.CIRCUIT_OPEN})
-"""Replies that end a sweep: the service does not know our key, or has failed too often."""
 
 RELIST = 600.0
 """Seconds after which everything is listed again, whatever events said."""
@@ -103,16 +98,6 @@ class Surroundings:
 
 
 @dataclass(slots=True)
-class _Asking:
-    """One source that is being asked."""
-
-    desk: Desk
-    source: Source
-    work: asyncio.Event
-    task: asyncio.Task[None]
-
-
-@dataclass(slots=True)
 class Reign:
     """One term of leadership."""
 
@@ -122,7 +107,6 @@ class Reign:
     """The clients that ask about subscriptions; they share the lanes of the others."""
     listing: Listing = field(default_factory=Listing)
     desks: dict[ResourceKey, Desk] = field(default_factory=dict)
-    _asking: dict[ResourceKey, _Asking] = field(default_factory=dict)
     _absences: Absences = field(default_factory=Absences)
     _pokes: Pokes = field(default_factory=Pokes)
     _approvals: ApprovalDesk = field(default_factory=ApprovalDesk)
@@ -142,15 +126,22 @@ class Reign:
     _outdated: bool = False
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
     _news: bool = True
+    _askers: Askers = field(init=False)
     _foundry: Foundry = field(init=False)
     services: ServiceDesk = field(init=False)
 
     def __post_init__(self) -> None:
+        self._askers = Askers(self.around.clock, self.around.metrics, self._heard)
         self._foundry = Foundry(
             self.around.founder, self.around.clock, self._may_found, self._founded, self.around.failures
         )
         subscriptions = Subscriptions(self.around.clock, self.subscribing)
         self.services = ServiceDesk(self.around.database, subscriptions, self.around.wake)
+
+    def _heard(self, *, matters: bool) -> None:
+        """An answer has come that matters to the next pass, or the last one of a phase."""
+        self._news = self._news or matters
+        self.around.wake()
 
     def notice(self) -> None:
         """Something was changed in the cluster: list again at the next turn."""
@@ -178,10 +169,7 @@ class Reign:
         await self._follow_hints(sight)
         for desk in self.desks.values():
             desk.tick(now)
-        for asking in self._asking.values():
-            asking.work.set()
-            if asking.task.done():
-                self._ask_anew(asking)
+        self._askers.go_on()
         self.services.ask()
         if any(desk.doubting for desk in self.desks.values()):
             return
@@ -226,8 +214,7 @@ class Reign:
 
     async def close(self) -> None:
         """Stop asking and give connections back."""
-        for key in list(self._asking):
-            await self._stop_asking(key)
+        await self._askers.close()
         await self.roster.close()
         await self.services.close()
         await self._foundry.close()
@@ -283,6 +270,7 @@ class Reign:
             for desk in self.desks.values():
                 desk.doubt(revoked)
         self._sight, self._outdated, self._news = sight, False, True
+        self._askers.see(sight.directory, snapshot.epoch)
         self._brief(sight, now)
         return sight
 
@@ -328,20 +316,13 @@ class Reign:
         await self.services.open(self.listing.charter, honoured, secrets)
         self._secrets_at = now
         for key in self.desks.keys() - {item.key for item in honoured}:
-            await self._stop_asking(key)
+            await self._askers.stop(key)
             del self.desks[key]
             self.around.metrics.forget(key)
             self.around.failures.worked(_failing(key))
         for item in honoured:
             desk = self.desks.setdefault(item.key, Desk(item.key, item.spec, now))
-            asking = self._asking.get(item.key)
-            source = opened.get(item.key)
-            if asking is not None and asking.source is not source:
-                await self._stop_asking(item.key)
-                asking = None
-            if source is not None and asking is None:
-                desk.forgive()
-                self._start_asking(desk, source)
+            await self._askers.serve(desk, opened.get(item.key))
             if item.spec.suspend:
                 self.around.metrics.forget(item.key)
             else:
@@ -353,70 +334,14 @@ class Reign:
     def _honours(self, key: ResourceKey) -> bool:
         return key.namespace in self.around.source_namespaces
 
-    def _start_asking(self, desk: Desk, source: Source) -> None:
-        work = asyncio.Event()
-        task = asyncio.create_task(self._ask(desk, source, work), name=f"ask {desk.key}")
-        self._asking[desk.key] = _Asking(desk, source, work, task)
-
-    def _ask_anew(self, asking: _Asking) -> None:
-        """Whatever ended it, one source's trouble ends neither the others nor the process (invariant 11)."""
-        error = asking.task.exception()
-        log.error("asking_failed", source=str(asking.desk.key), error=type(error).__name__, exc_info=error)
-        asking.desk.recall()
-        self._start_asking(asking.desk, asking.source)
-
-    async def _stop_asking(self, key: ResourceKey) -> None:
-        asking = self._asking.pop(key, None)
-        if asking is not None:
-            asking.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asking.task
-            asking.desk.recall()
-
-    async def _ask(self, desk: Desk, source: Source, work: asyncio.Event) -> None:
-        """Ask for as long as the reign lasts. A sweep ends early only when the service refuses our key."""
-
-        def receive(subject: Subject, reply: Reply) -> None:
-            now = self.around.clock()
-            self.around.metrics.answered(desk.key, type(reply.verdict).__name__, reply.requests)
-            before = desk.phase
-            matters = desk.receive(subject, reply, now)
-            if isinstance(reply.verdict, Unavailable) and reply.verdict.reason in REFUSALS and desk.refusal is None:
-                log.warning("source_refused", source=str(desk.key), reason=reply.verdict.reason.value)
-                desk.refuse(reply.verdict.reason, now)
-            self._news = self._news or matters
-            if matters or desk.phase is not before:
-                self.around.wake()
-
-        while True:
-            await sweep(source, self._subjects(desk, work), receive)
-            desk.recall()
-
-    async def _subjects(self, desk: Desk, work: asyncio.Event) -> AsyncIterator[Subject]:
-        while True:
-            now = self.around.clock()
-            sight = self._sight
-            user = desk.next(now) if sight is not None else None
-            if user is None or sight is None:
-                work.clear()
-                with suppress(TimeoutError):
-                    # `wait_for` of Python 3.11 passes over a cancellation that comes together with the event.
-                    async with asyncio.timeout(desk.wait(now)):
-                        await work.wait()
-            elif (subject := _subject(sight.directory, desk, user)) is not None:
-                # Each worker that asks has a context of its own.
-                bind_contextvars(wave=_wave(desk, sight))
-                yield subject
-            else:
-                desk.recall(user)
-
     # --- deciding and carrying out ---
 
     async def _pass(self, sight: "_Sight") -> None:
         """One pass; whatever it logs can be told by its number, its epoch, and the waves that it decides on."""
         self._passes += 1
         epoch = sight.snapshot.epoch
-        waves = [_wave(desk, sight) for desk in self.desks.values() if desk.phase in (Phase.ASKED, Phase.JUDGING)]
+        ripe = (*self._in_phase(Phase.ASKED), *self._in_phase(Phase.JUDGING))
+        waves = [wave_id(desk, epoch) for desk in ripe]
         with bound_contextvars(epoch=epoch, turn=f"{epoch}.{self._passes}", waves=waves):
             await self._pass_on(sight)
 
@@ -451,8 +376,7 @@ class Reign:
         decided = await asyncio.to_thread(plan, question)
         for desk in asked:
             desk.confirm(decided.ask_again.get(desk.key, frozenset()), self.around.clock())
-            if desk.key in self._asking:
-                self._asking[desk.key].work.set()
+        self._askers.go_on()
         ripe = [desk for desk in asked if desk.phase is Phase.JUDGING]
         if ripe and sight.contested(decided):
             judged, question = self._in_phase(Phase.JUDGING), self._question(sight)
@@ -671,19 +595,8 @@ class _Sight:
         return bool(self.snapshot.cases or self.snapshot.holds or decided.changes.cases)
 
 
-def _wave(desk: Desk, sight: _Sight) -> str:
-    """What the wave of a desk is called in the log; the epoch keeps those of other terms apart."""
-    return f"{desk.key}#{sight.snapshot.epoch}.{desk.number}"
-
-
 def _failing(key: ResourceKey) -> str:
     return f"EntitlementSource {key}"
-
-
-def _subject(known: Directory, desk: Desk, user: UserId) -> Subject | None:
-    if not is_canary(user):
-        return known.subject(user)
-    return next((subject for subject in known.canaries(desk.spec.canaries) if subject.user == user), None)
 
 
 def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
