@@ -95,6 +95,9 @@ class ApiSettings(BaseSettings):
     hooks_keys: Path | None = None
     """A folder of files with keys for the hints of DeployCenter."""
 
+    review_keys: Path | None = None
+    """A folder of files with keys for questions about who may open which service."""
+
 
 class ReportSettings(BaseSettings):
     """The settings of error reports, under the names that Sentry's clients have for them."""

@@ -8,6 +8,7 @@
 -- Variables:
 --     role        the role that `run`, `apply`, `plan` and the other commands log in as; it must exist
 --     serve_role  the role that `serve` logs in as, when it is another one: it reaches nothing but the hints
+--     review_role the role that `serve` logs in as where it answers access reviews, with or without hints
 --     reader_role the role of somebody who asks which services may be opened, and sees nothing else
 --     app_schema  where the application's tables are; default: public
 --     prune       yes: the role may delete from the journal, which MDC_JOURNAL_RETENTION needs; default: no
@@ -66,6 +67,21 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 \endif
 \if :prune
     GRANT DELETE ON maildomain_controller.journal TO :"role";
+\endif
+
+\if :{?review_role}
+    GRANT USAGE ON SCHEMA :"app_schema", maildomain_controller TO :"review_role";
+    SELECT format('GRANT SELECT (%s) ON %I.messages_user TO %I', string_agg(quote_ident(column_name), ', '), table_schema, :'review_role')
+    FROM information_schema.columns
+    WHERE table_schema = :'app_schema' AND table_name = 'messages_user'
+      AND column_name IN ('id', 'email', 'is_active', 'is_superuser', 'updated_at')
+    GROUP BY table_schema \gexec
+    GRANT SELECT ON :"app_schema".messages_maildomain, :"app_schema".messages_maildomainaccess TO :"review_role";
+    GRANT SELECT ON
+        maildomain_controller.alembic_version, maildomain_controller.claim, maildomain_controller.frozen,
+        maildomain_controller.fence, maildomain_controller.service_access TO :"review_role";
+    GRANT INSERT ON maildomain_controller.journal TO :"review_role";
+    GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.hint TO :"review_role";
 \endif
 
 \if :{?reader_role}

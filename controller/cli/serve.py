@@ -20,7 +20,7 @@ Folder = Annotated[
 
 
 def serve(*, folder: Folder = None) -> None:
-    """Run the API: declare mail domains that DeployCenter names, take its hints. Settings: docs/settings.md.
+    """Run the API: declare mail domains, take hints, answer who may open what. Settings: docs/settings.md.
 
     Without --folder MailDomains are applied to the cluster of KUBECONFIG, or of the pod. Ends with 0 after SIGTERM.
     """

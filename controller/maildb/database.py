@@ -31,13 +31,14 @@ from controller.maildb.journal import JournalEntry, Selection, prune, read_journ
 from controller.maildb.own import own_tables
 from controller.maildb.preflight import examine, is_migrated, require_version
 from controller.maildb.pulse import Pulse, read_pulse
-from controller.maildb.reading import read_snapshot
+from controller.maildb.reading import read_claims, read_snapshot
 from controller.maildb.restoring import read_removals
 from controller.maildb.services import (
     ServiceChanges,
     ServiceFacts,
     ServiceRows,
     any_service_rows,
+    read_purchases,
     read_service_facts,
     read_service_rows,
     write_services,
@@ -45,7 +46,7 @@ from controller.maildb.services import (
 from controller.maildb.status import StatusFacts, read_owners, read_status
 from controller.maildb.writing import Written, write_changes
 from controller.planning.changes import Changes
-from controller.planning.facts import DomainId, Freeze, Hint, Removal, Scope, Snapshot, UserId
+from controller.planning.facts import Claim, DomainId, Freeze, Hint, Removal, Scope, Snapshot, UserId
 from controller.resources.names import DomainName
 
 _POLL = 0.25
@@ -294,6 +295,19 @@ class MailDatabase:
         with self._reading() as connection:
             self._require_version(connection)
             return any_service_rows(connection, self.owner)
+
+    def claims(self) -> Mapping[DomainName, Claim]:
+        """Who has won which domain, of this owner. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            self._require_version(connection)
+            found = read_claims(connection, own_tables(connection.dialect.name))
+        return {domain: claim for domain, claim in found.items() if claim.owner == self.owner}
+
+    def purchases(self, domain: DomainId) -> Mapping[str, bool]:
+        """Whether each service is bought, as far as the rows of a domain say it. Raises `MigrationNeeded`."""
+        with self._reading() as connection:
+            self._require_version(connection)
+            return read_purchases(connection, self.owner, domain)
 
     def service_rows(self, domains: Collection[DomainId]) -> ServiceRows:
         """The rows about services of these domains. Raises `MigrationNeeded`."""

@@ -79,7 +79,7 @@ def read_snapshot(
         holds=tuple(hold for hold in holds if kind_of(hold) != RESTRICTIONS),
         spent_holds=read_spent_holds(connection, own, owner) if own else frozenset(),
         activity=_activity(connection, own, now, windows) if own else {window: {} for window in windows},
-        claims=_claims(connection, own) if own else {},
+        claims=read_claims(connection, own) if own else {},
         freeze=read_freeze(connection, own) if own else None,
         granted=_granted(connection, own, owner, now) if own else {},
         known=_known(connection, own, owner) if own else {},
@@ -317,7 +317,8 @@ def _known(connection: Connection, own: Own, owner: str) -> Mapping[Scope, Known
     return {scope: Known(scope, since) for scope, since in scopes}
 
 
-def _claims(connection: Connection, own: Own) -> Mapping[DomainName, Claim]:
+def read_claims(connection: Connection, own: Own) -> Mapping[DomainName, Claim]:
+    """Who has won which domain, of every owner."""
     table = own.claim.c
     rows = connection.execute(select(table.domain, table.owner, table.resource))
     return {domain: Claim(owner, read_key(resource)) for domain, owner, resource in rows}

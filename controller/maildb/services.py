@@ -22,6 +22,7 @@ from controller.maildb.freezing import refuse_when_frozen
 from controller.maildb.holding import read_open_holds, read_spent_holds, write_holds
 from controller.maildb.keeping import Deed
 from controller.maildb.own import Own, own_tables
+from controller.permissions.reasons import AccessReason
 from controller.permissions.rows import Acting, Opening, RowChanges, Said, StandingRows
 from controller.planning.facts import DomainId, Hold
 from controller.planning.guard import RESTRICTIONS, kind_of
@@ -90,6 +91,18 @@ def any_service_rows(connection: Connection, owner: str) -> bool:
     own = own_tables(connection.dialect.name)
     found = select(own.service_domain.c.maildomain_id).where(own.service_domain.c.owner == owner).limit(1)
     return connection.execute(found).first() is not None
+
+
+def read_purchases(connection: Connection, owner: str, domain: DomainId) -> Mapping[str, bool]:
+    """Which services the rows of one domain show as bought or not. What is stale, or has no such row, is not known."""
+    rows = own_tables(connection.dialect.name).service_access.c
+    missing = rows.reason == AccessReason.NOT_SUBSCRIBED.value
+    statement = (
+        select(rows.service_id, missing)
+        .where(rows.owner == owner, rows.maildomain_id == domain, ~rows.stale, rows.allowed | missing)
+        .distinct()
+    )
+    return {service: not is_missing for service, is_missing in connection.execute(statement)}
 
 
 def read_service_rows(connection: Connection, owner: str, domains: Collection[DomainId]) -> ServiceRows:

@@ -2,22 +2,26 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, closing, nullcontext
 from pathlib import Path
 
 import structlog
 
 from controller.cluster.cluster import connected
+from controller.engine.courtroom import Courtroom, Declared
 from controller.errors import ControllerError, InvalidInput, Problem
 from controller.maildb.database import MailDatabase
 from controller.observability.listening import listen
 from controller.observability.logging import configure_logging
 from controller.observability.metrics import Metrics
+from controller.provisioning.accessreviews import access_reviews
 from controller.provisioning.application import application
 from controller.provisioning.authentication import Bearer, Channel, EitherContract, KeyRing
 from controller.provisioning.clustered import ClusterStore
 from controller.provisioning.config import config
+from controller.provisioning.declared import ClusterDeclared, FolderDeclared
 from controller.provisioning.declaring import Declaring
 from controller.provisioning.endpoint import Address
 from controller.provisioning.folder import FolderStore
@@ -33,6 +37,9 @@ log = structlog.get_logger(__name__)
 HOOKS_PER_SECOND = 20.0
 HOOKS_AT_ONCE = 200.0
 """Hooks of one key, at first or after a pause."""
+REVIEWS_PER_SECOND = 200.0
+REVIEWS_AT_ONCE = 2000.0
+"""Questions of one key, at first or after a pause."""
 PAUSE = 4.0
 """Seconds at the permitted rate that may come at once after a pause."""
 
@@ -62,13 +69,17 @@ async def operate(settings: Settings, api: ApiSettings, folder: Path | None) -> 
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics()
     template = _template(api)
-    with _hint_book(settings, api) as book, listen(api.api_port, "MDC_API_PORT") as listener:
-        async with _declaring(settings, template, folder, metrics) as declaring:
+    with _database(settings, api) as database, listen(api.api_port, "MDC_API_PORT") as listener:
+        async with (
+            _declaring(settings, template, folder, metrics) as declaring,
+            _court(settings, api, folder, database, metrics) as court,
+        ):
             gate = EitherContract(Bearer(KeyRing(api.provisioning_keys)), Channel(KeyRing(api.provisioning_channels)))
             rates = Rates(float(api.provisioning_rate), max(PAUSE * api.provisioning_rate, 1000.0 + 1))
             addresses: list[Address] = [
                 maildomains(gate, rates, declaring, metrics),
-                hooks(Bearer(KeyRing(api.hooks_keys)), Rates(HOOKS_PER_SECOND, HOOKS_AT_ONCE), book, metrics),
+                hooks(Bearer(KeyRing(api.hooks_keys)), Rates(HOOKS_PER_SECOND, HOOKS_AT_ONCE), database, metrics),
+                access_reviews(Bearer(KeyRing(api.review_keys)), Rates(REVIEWS_PER_SECOND, REVIEWS_AT_ONCE), court),
                 config(settings),
             ]
             log.info("serving", port=listener.getsockname()[1])
@@ -101,16 +112,34 @@ async def _declaring(
             yield Declaring(ClusterStore(cluster, template.namespace), template)
 
 
-def _hint_book(settings: Settings, api: ApiSettings) -> "closing[MailDatabase] | nullcontext[None]":
-    """Where hints wait; none where nobody may give any."""
-    if api.hooks_keys is None:
+@asynccontextmanager
+async def _court(
+    settings: Settings, api: ApiSettings, folder: Path | None, database: MailDatabase | None, metrics: Metrics
+) -> AsyncIterator[Courtroom | None]:
+    """Who answers whether somebody may open a service; nobody where nobody may ask."""
+    if api.review_keys is None or database is None:
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        if folder is not None:
+            declared: Declared = FolderDeclared(folder)
+        else:
+            declared = ClusterDeclared(await stack.enter_async_context(connected(settings.namespaces, (), metrics)))
+        court = Courtroom(database, declared, time.monotonic)
+        stack.push_async_callback(court.close)
+        yield court
+
+
+def _database(settings: Settings, api: ApiSettings) -> "closing[MailDatabase] | nullcontext[None]":
+    """Where hints wait, and people are looked up; none where nobody may give hints or ask."""
+    if api.hooks_keys is None and api.review_keys is None:
         return nullcontext()
     if settings.owner is None:
-        remedy = "name the owner of the operator that is to follow the hints"
+        remedy = "name the owner of the operator that follows the hints, and whose rows are asked about"
         raise InvalidInput(Problem("environment", "MDC_OWNER", "is not set", remedy))
 
     def url() -> str:
-        # Looked up with the first hint: names are declared where there is no database at all.
+        # Looked up when it is needed first: names are declared where there is no database at all.
         return database_url(settings)()
 
     return closing(MailDatabase(url, owner=settings.owner))

@@ -34,7 +34,7 @@ def describe(addresses: Sequence[Address]) -> dict[str, Any]:
         "info": {
             "title": "maildomain-controller",
             "version": version("maildomain-controller"),
-            "description": "Declares mail domains, and takes hints that something has changed.",
+            "description": "Declares mail domains, takes hints that something has changed, answers who may open what.",
         },
         "paths": {address.path: {address.verb: _operation(address)} for address in addresses},
         "components": {

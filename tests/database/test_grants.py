@@ -22,7 +22,8 @@ from tests.support.services import household
 
 OWNER_ROLE, ROLE, READER = "mdc_test_owner", "mdc_test_controller", "mdc_test_reader"
 SERVE_ROLE, SERVICE_ROLE = "mdc_test_serve", "mdc_test_service"
-ROLES = (OWNER_ROLE, ROLE, READER, SERVE_ROLE, SERVICE_ROLE)
+REVIEW_ROLE = "mdc_test_review"
+ROLES = (OWNER_ROLE, ROLE, READER, SERVE_ROLE, SERVICE_ROLE, REVIEW_ROLE)
 X = DomainName("x.fr")
 SCOPE = Scope("EntitlementSource", SOURCE)
 WRITTEN = (
@@ -49,7 +50,10 @@ def installed(tmp_path: Path) -> Iterator[MailWorld]:
         owner = as_role(url, OWNER_ROLE)
         with opened(owner) as database:
             database.migrate()
-        for more in ((), ("-v", f"serve_role={SERVE_ROLE}", "-v", f"reader_role={SERVICE_ROLE}")):
+        for more in (
+            (),
+            ("-v", f"serve_role={SERVE_ROLE}", "-v", f"reader_role={SERVICE_ROLE}", "-v", f"review_role={REVIEW_ROLE}"),
+        ):
             ran = psql(owner, "-v", f"role={ROLE}", *more, "-f", str(SCRIPT))
             assert (ran.returncode, ran.stderr) == (0, "")
         yield world
@@ -216,6 +220,14 @@ def test_rows_about_services_are_written_under_these_grants_and_read_under_fewer
     declared = (maildomain(default="member"), role("member", ["docs"]))
     commune.decide(*declared)
     commune.decide(*declared[:1])
+    with opened(as_role(installed.url, REVIEW_ROLE)) as answering:
+        answering.pulse()
+        assert answering.population().census.people
+        assert answering.claims()
+        answering.purchases(commune.row)
+        assert answering.note_acting_as(X, commune.people["anne"], commune.people["anne"], ["docs"])
+        with pytest.raises(NotAuthorized), answering._gate.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM maildomain_controller.service_access")
     with opened(as_role(installed.url, SERVICE_ROLE)) as reader:
         with reader._gate.reading() as connection:
             connection.exec_driver_sql("SELECT allowed, reason FROM maildomain_controller.effective_services").all()

@@ -4,8 +4,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+import yaml
 
 from controller.provisioning.template import read_template
+from controller.resources.model import Kind
 from controller.settings import ApiSettings, Settings
 from tests.support.crd import ROOT
 from tests.support.manifests import rendered
@@ -75,6 +77,18 @@ def test_it_finds_mail_domains_everywhere_and_applies_them_in_one_namespace(inst
     }
 
 
+def test_access_reviews_have_rights_of_their_own_that_nobody_gets_by_the_way(install: list[Manifest]) -> None:
+    text = (ROOT / "manifests" / "provisioning" / "reviews.yaml").read_text(encoding="utf-8")
+    role, binding = yaml.safe_load_all(text)
+    account = the("ServiceAccount", install)["metadata"]
+
+    assert allowed(role) == {("maildomain.dev", kind.value, "list") for kind in Kind}
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+    ]
+
+
 @pytest.mark.parametrize(("binding", "role"), [("ClusterRoleBinding", "ClusterRole"), ("RoleBinding", "Role")])
 def test_rights_are_bound_to_its_own_service_account(install: list[Manifest], binding: str, role: str) -> None:
     account = the("ServiceAccount", install)["metadata"]
@@ -116,7 +130,7 @@ def test_every_variable_is_a_setting_and_every_file_is_mounted(install: list[Man
 def test_a_secret_that_is_absent_closes_its_door_and_stops_nothing_else(install: list[Manifest]) -> None:
     secrets = {name: volume["secret"] for name, volume in volumes(install).items() if "secret" in volume}
 
-    assert set(secrets) == {"database", "keys", "channels", "hooks"}
+    assert set(secrets) == {"database", "keys", "channels", "hooks", "reviews"}
     assert all(secret["optional"] for secret in secrets.values())
     assert secrets["database"]["secretName"] != "maildomain-database", "the operator's role can do far more"
 
