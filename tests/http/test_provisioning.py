@@ -330,6 +330,15 @@ async def test_a_flood_is_refused_with_the_time_to_come_again(tmp_path: Path) ->
         assert (await api.post({"domains": ["x.fr"]}, BY_CHANNEL)).status_code == 200, "somebody else's bucket"
 
 
+async def test_each_name_costs_its_caller_and_a_request_that_can_not_be_paid_does_nothing(tmp_path: Path) -> None:
+    api = Api(tmp_path, client_of, rate=10.0)
+    async with api.client:
+        refused = await api.post({"domains": [f"x{number}.fr" for number in range(100)]})
+        assert refused.status_code == 429
+        assert api.store.objects == {}
+        assert (await api.post({"domains": [f"x{number}.fr" for number in range(20)]})).status_code == 200
+
+
 async def test_a_flood_without_a_key_costs_nobody_who_has_one(tmp_path: Path) -> None:
     api = Api(tmp_path, client_of, rate=1.0)
     async with api.client:
