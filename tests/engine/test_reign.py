@@ -14,6 +14,7 @@ from controller.maildb.journal import Selection
 from controller.maildb.writing import Written
 from controller.planning.changes import Changes
 from controller.planning.facts import AnswerReason, Subject, Unavailable, Verdict
+from controller.planning.features import Features
 from tests.support.database import MailWorld
 from tests.support.operating import SOURCE, Operating, admins, counting, town
 
@@ -335,6 +336,21 @@ async def test_a_denied_administrator_goes_at_once_whatever_the_source_says(
     operating.source.says["Bad@X.fr"] = frozenset({"x.fr"})
     await operating.wave()
     assert admins(world, "x.fr") == 3, "a source that names them grants nothing"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_where_accesses_are_not_managed_by_hand_a_denied_administrator_stays_and_others_come(
+    operating: Operating, world: MailWorld
+) -> None:
+    operating.around = replace(operating.around, features=Features(maildomain_manage_accesses=False))
+    await operating.restart()
+    world.admin(world.user("bad@x.fr"), world.domain("x.fr"))
+    world.user("ada@x.fr")
+    operating.source.says = dict.fromkeys(("ada@x.fr", "bad@x.fr"), frozenset({"x.fr"}))
+    operating.domain("x.fr", deniedAdmins=["bad@x.fr"])
+    await operating.settle()
+    assert admins(world, "x.fr") == 2
+    assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("False", "FeatureDisabled")
 
 
 async def test_a_domain_that_only_observes_shows_its_denied_administrators(

@@ -6,6 +6,7 @@ import pytest
 
 from controller.errors import DatabaseUnavailable, InvalidInput
 from controller.operator.install import read_install
+from controller.planning.features import Features
 from controller.settings import Settings
 
 
@@ -35,6 +36,13 @@ def test_an_install_knows_whose_rows_and_which_database() -> None:
 def test_sources_are_honoured_in_the_own_namespace_unless_others_are_named() -> None:
     assert read_install(settings()).source_namespaces == {"maildomain-system"}
     assert read_install(settings(source_namespaces=("platform",))).source_namespaces == {"platform"}
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("manage", [True, False])
+def test_flags_are_those_of_the_process(*, create: bool, manage: bool) -> None:
+    flags = {"feature_maildomain_create": create, "feature_maildomain_manage_accesses": manage}
+    assert read_install(settings(**flags)).features == Features(create, manage)
 
 
 def test_without_namespaces_the_whole_cluster_is_watched() -> None:
