@@ -44,15 +44,15 @@ GROUP BY table_schema \gexec
 GRANT SELECT ON :"app_schema".messages_maildomain TO :"role";
 GRANT SELECT, INSERT, DELETE ON :"app_schema".messages_maildomainaccess TO :"role";
 
--- The controller's own tables. Cases, holds and the fence are never deleted; the journal and what is known only grow,
--- unless the journal is pruned.
+-- The controller's own tables. Cases, holds and the fence are never deleted; the journal only grows, unless it is
+-- pruned.
 GRANT USAGE ON SCHEMA maildomain_controller TO :"role";
 GRANT SELECT ON maildomain_controller.alembic_version, maildomain_controller.seal TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.pin TO :"role";
 GRANT SELECT, INSERT, DELETE ON maildomain_controller.frozen TO :"role";
-GRANT SELECT, INSERT ON maildomain_controller.journal, maildomain_controller.known TO :"role";
+GRANT SELECT, INSERT ON maildomain_controller.journal TO :"role";
 GRANT SELECT, INSERT, UPDATE ON
-    maildomain_controller.fence, maildomain_controller.claim,
+    maildomain_controller.known, maildomain_controller.fence, maildomain_controller.claim,
     maildomain_controller.hold, maildomain_controller.revocation_case TO :"role";
 GRANT SELECT, INSERT, DELETE ON maildomain_controller.hold_access TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.access_ledger, maildomain_controller.hint TO :"role";

@@ -118,7 +118,8 @@ def reconcile(
     settings = read_settings()
     features = Features(settings.feature_maildomain_create, settings.feature_maildomain_manage_accesses)
     said = what_if.said if what_if is not None else None
-    options = Options(frozenset(approve), as_if, confirm_after, holders_only, features, only, said)
+    hypothetical = as_if is not None or what_if is not None
+    options = Options(frozenset(approve), as_if, confirm_after, holders_only, features, only, said, hypothetical)
     secrets = FileSecrets(declared.secrets, Path(command.secrets_dir) if command.secrets_dir is not None else None)
     endpoint = read_endpoint(settings)
 

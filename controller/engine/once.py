@@ -53,6 +53,8 @@ class Options:
     """An e-mail or a user id: nobody else is asked, and nothing is judged, because limits need to know everything."""
     supposed: Verdict | None = None
     """What all sources are taken to say about everybody; nobody is asked then."""
+    hypothetical: bool = False
+    """Whether another mode or another source is only thought of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +306,7 @@ class _Run:
             Approvals(by_command=self.options.approve),
             self.options.as_if,
             confirm_after,
+            hypothetical=self.options.hypothetical,
         )
 
     def _state(self, source: EntitlementSource) -> SourceState:

@@ -22,7 +22,7 @@ OWN: Mapping[str, frozenset[str]] = {
     "seal": _READ,
     "frozen": _REPLACE,
     "journal": _APPEND,
-    "known": _APPEND,
+    "known": _KEEP,
     "fence": _KEEP,
     "claim": _KEEP,
     "hold": _KEEP,

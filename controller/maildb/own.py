@@ -22,7 +22,7 @@ from controller.maildb.columns import BigNumber, Document, Id, Moment
 
 SCHEMA = "maildomain_controller"
 PREFIX = "mdc_"
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every version of these tables, the newest last; each has a migration."""
 NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 
@@ -173,6 +173,7 @@ def _claim(metadata: MetaData, prefix: str) -> Table:
         Column("owner", Text, nullable=False),
         Column("resource", Text, nullable=False, comment="namespace/name"),
         Column("since", Moment, nullable=False),
+        Column("terms", Text, comment="under which the resource was last let revoke"),
     )
 
 
@@ -184,6 +185,7 @@ def _known(metadata: MetaData, prefix: str) -> Table:
         Column("kind", Text, nullable=False),
         Column("object", Text, nullable=False, comment="namespace/name"),
         Column("since", Moment, nullable=False, comment="when this owner first worked with it"),
+        Column("terms", Text, comment="under which it was last let revoke"),
         PrimaryKeyConstraint("owner", "kind", "object"),
     )
 

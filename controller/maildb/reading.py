@@ -312,13 +312,13 @@ def _granted(connection: Connection, own: Own, owner: str, now: datetime) -> Map
 
 def _known(connection: Connection, own: Own, owner: str) -> Mapping[Scope, Known]:
     table = own.known.c
-    rows = connection.execute(select(table.kind, table.object, table.since).where(table.owner == owner))
-    scopes = ((Scope(kind, read_key(name)), since) for kind, name, since in rows)
-    return {scope: Known(scope, since) for scope, since in scopes}
+    rows = connection.execute(select(table.kind, table.object, table.since, table.terms).where(table.owner == owner))
+    known = (Known(Scope(kind, read_key(name)), since, terms) for kind, name, since, terms in rows)
+    return {item.scope: item for item in known}
 
 
 def read_claims(connection: Connection, own: Own) -> Mapping[DomainName, Claim]:
     """Who has won which domain, of every owner."""
     table = own.claim.c
-    rows = connection.execute(select(table.domain, table.owner, table.resource))
-    return {domain: Claim(owner, read_key(resource)) for domain, owner, resource in rows}
+    rows = connection.execute(select(table.domain, table.owner, table.resource, table.terms))
+    return {domain: Claim(owner, read_key(resource), terms) for domain, owner, resource, terms in rows}

@@ -4,6 +4,7 @@ Grants come before revocations, and COMMIT is the statement that can fail, becau
 deferred (invariant 3).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from controller.errors import PlanOutdated
 from controller.maildb import fence
@@ -92,7 +93,13 @@ class _Transaction:
         )
         write_holds(self.connection, self.own, self.writer, self.changes.holds, now=self.now)
         self._claim()
-        insert_rows(self.connection, self.own.known, [self._known_row(known) for known in self.changes.known])
+        self._agree()
+        insert_rows(
+            self.connection,
+            self.own.known,
+            [self._known_row(known) for known in self.changes.known],
+            replacing=("owner", "kind", "object"),
+        )
         insert_rows(self.connection, self.own.journal, list(self._entries(granted, restored, ledger)))
 
     def _access_row(self, grant: Grant) -> Row:
@@ -167,7 +174,13 @@ class _Transaction:
 
     def _known_row(self, known: Known) -> Row:
         scope = known.scope
-        return {"owner": self.writer.owner, "kind": scope.kind, "object": str(scope.key), "since": known.since}
+        return {
+            "owner": self.writer.owner,
+            "kind": scope.kind,
+            "object": str(scope.key),
+            "since": known.since,
+            "terms": known.terms,
+        }
 
     def _claim(self) -> None:
         rows = [
@@ -176,6 +189,15 @@ class _Transaction:
         ]
         if insert_rows(self.connection, self.own.claim, rows, replacing=("domain",), own="owner") != len(rows):
             raise PlanOutdated("another owner has claimed a domain of the plan; nothing was written")
+
+    def _agree(self) -> None:
+        """Note the terms of domains; those of many are the same."""
+        claim, by_terms = self.own.claim, defaultdict(list)
+        for item in self.changes.agreed:
+            by_terms[item.terms].append(item.domain)
+        for terms, domains in by_terms.items():
+            ours = among(claim.c.domain, domains, self.connection.dialect) & (claim.c.owner == self.writer.owner)
+            self.connection.execute(update(claim).where(ours).values(terms=terms))
 
     def _entries(
         self, granted: Sequence[Row], restored: Mapping[int, Row], ledger: Mapping[AccessId, Row]

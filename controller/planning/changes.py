@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from controller.planning.facts import (
     Access,
     AccessId,
+    Agreed,
     Case,
     DomainId,
     Evidence,
@@ -120,7 +121,9 @@ class Changes:
     claims: tuple[tuple[DomainName, ResourceKey], ...] = ()
     """Domains whose winning resource is new."""
     known: tuple[Known, ...] = ()
-    """Declared objects that are worked with for the first time."""
+    """Sources that are worked with for the first time, or under new terms."""
+    agreed: tuple[Agreed, ...] = ()
+    """Domains of ours whose terms are new."""
     restorations: tuple[Restoration, ...] = ()
     released: tuple[Pin, ...] = ()
     """Pins to take away."""

@@ -308,11 +308,13 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One declared object that this owner has worked with before."""
+    """One source that this owner has worked with before."""
 
     scope: Scope
     since: datetime
     """Database time of the first time."""
+    terms: str | None = None
+    """The terms under which it was last let revoke; None when an older version has noted none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +323,16 @@ class Claim:
 
     owner: str
     resource: ResourceKey
+    terms: str | None = None
+    """The terms under which the resource was last let revoke; None when none are noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """The terms of a MailDomain that count from now on."""
+
+    domain: DomainName
+    terms: str
 
 
 @dataclass(frozen=True, slots=True)

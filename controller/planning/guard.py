@@ -31,6 +31,7 @@ ADMIN_EMAIL_DOMAINS = "adminEmailDomains"
 GRANTS = "grants"
 ADOPTION = "adoption"
 WITHDRAWAL = "withdrawal"
+CHANGE = "change"
 RESTRICTIONS = "legacyGroupRestrictions"
 """Not of administrators: the end of restrictions lets people in. Decided and recorded where services are."""
 
@@ -44,6 +45,7 @@ LIMIT_REASONS = {
     GRANTS: Reason.GRANT_LIMIT,
     ADOPTION: Reason.ADOPTION,
     WITHDRAWAL: Reason.WITHDRAWAL,
+    CHANGE: Reason.TERMS_CHANGED,
     RESTRICTIONS: Reason.RESTRICTIONS_END,
 }
 WITHOUT_ANSWERS = frozenset({ADOPTION, WITHDRAWAL})
@@ -187,6 +189,8 @@ class Ward:
     """What is taken off the count: grants of the same window that stand (a domain's team may be replaced)."""
     answers: int | None = None
     """How many administrators the source has said anything about; None where that is not weighed (a domain)."""
+    changes: tuple[str, ...] = ()
+    """The terms that are others than those under which it was last let revoke."""
 
     @property
     def objections(self) -> Iterator[str]:
@@ -195,6 +199,8 @@ class Ward:
             yield str(self.limit)
         if self.implausible:
             yield f"{PLAUSIBILITY} {PLAUSIBLE}% of a wave"
+        if self.changes and self.cases:
+            yield f"{CHANGE} of {', '.join(self.changes)}"
 
     @property
     def implausible(self) -> bool:

@@ -6,21 +6,24 @@ A pure function without I/O: it is given everything, the clock included, and giv
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from controller import __version__
 from controller.planning.cases import OpenCase, changed
 from controller.planning.ceilings import ceilings
 from controller.planning.changes import Adoption, Changes, Denied, Grant, NotEntitled, Revocation, Withdrawn
 from controller.planning.difference import Difference, Suspect, locate
 from controller.planning.draft import Draft, Drafter, cases_by_domain
-from controller.planning.facts import AccessId, Case, CaseState, Hold, Holding, Known, Scope, Snapshot, UserId
-from controller.planning.guard import Approvals, Bench, judge, judge_withdrawal
+from controller.planning.facts import AccessId, Agreed, Case, CaseState, Hold, Holding, Known, Scope, Snapshot, UserId
+from controller.planning.guard import CHANGE, Approvals, Bench, Judgement, judge, judge_withdrawal, kind_of
 from controller.planning.identity import identify
 from controller.planning.sources import SourceState, Voice, listen
 from controller.planning.standing import Standing, new_claims
-from controller.planning.wards import convene
+from controller.planning.terms import changed as terms_changed
+from controller.planning.terms import terms_of_domain, terms_of_source
+from controller.planning.wards import Session, convene
 from controller.resources.conditions import Reason
 from controller.resources.maildomain import Mode
 from controller.resources.names import ResourceKey
@@ -40,6 +43,10 @@ class Question:
     """Plan as if every domain had this mode."""
     confirm_after: timedelta | None = None
     """Overrides `confirmRevocations.after` of every source."""
+    version: str = __version__
+    """Of this program."""
+    hypothetical: bool = False
+    """Whether it is only asked what would be: nobody has to look at a change that is none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,8 @@ class _Verdict:
     holds: Mapping[str, Hold]
     """Holds that stand, by id."""
     held_grants: Mapping[Holding, Hold]
+    agreed: frozenset[Scope]
+    """Objects whose terms count from now on, whatever they were."""
 
     def remaining(self, draft: Draft) -> tuple[Case, ...]:
         """The open cases of one domain after this pass."""
@@ -165,11 +174,11 @@ class _Verdict:
 def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[ResourceKey, Voice], bench: Bench) -> _Verdict:
     if question.snapshot.freeze:
         bench.keep(question.snapshot.holds)
-        return _Verdict({}, frozenset(), {}, bench.standing, {})
+        return _Verdict({}, frozenset(), {}, bench.standing, {}, frozenset())
     held_grants = ceilings(drafts, question.snapshot, bench)
     granted = {draft.key: len(draft.wanted - held_grants.keys()) for draft in drafts if draft.acts}
     withdrawals = [judge_withdrawal(draft.scope, draft.docket.open, bench) for draft in drafts if draft.withdraws]
-    session = convene(drafts, voices, question.snapshot, granted)
+    session = convene(drafts, voices, question.snapshot, granted, _terms_changed(drafts, question))
     bench.keep(bench.undecided(judged=session.scopes, gathered=_gathered(drafts, question.sources)))
     judgements = [judge(session.sources, session.domains, session.floors, bench, ripe=session.ripe), *withdrawals]
     executable = [item for judgement in judgements for item in judgement.executable]
@@ -182,7 +191,41 @@ def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[Resource
         {case.access: case for judgement in judgements for case in judgement.cases},
         bench.standing,
         held_grants,
+        frozenset(_agreed(drafts, session, judgements, bench)),
     )
+
+
+def _terms_changed(drafts: Sequence[Draft], question: Question) -> Mapping[Scope, tuple[str, ...]]:
+    """The terms that differ from those under which an object was last let revoke. A first time has none to differ."""
+    if question.hypothetical:
+        return {}
+    snapshot, found = question.snapshot, {}
+    for key, state in question.sources.items():
+        scope = Scope("EntitlementSource", key)
+        if scope in snapshot.known:
+            found[scope] = terms_changed(snapshot.known[scope].terms, terms_of_source(state.spec, question.version))
+    for draft in drafts:
+        claim = snapshot.claims.get(draft.name)
+        if draft.standing.admitted and claim is not None and claim.terms is not None:
+            found[draft.scope] = terms_changed(claim.terms, terms_of_domain(draft.standing.resource, draft.mode))
+    return {scope: names for scope, names in found.items() if names}
+
+
+def _agreed(
+    drafts: Sequence[Draft], session: Session, judgements: Sequence[Judgement], bench: Bench
+) -> Iterator[Scope]:
+    """Objects whose wave would revoke nothing that is held, and those for which a person has approved the change."""
+    held = {case.access for judgement in judgements for case in judgement.cases if case.state is CaseState.HELD}
+    waiting = {
+        scope
+        for draft in drafts
+        if any(item.access.id in held for item in draft.docket.open)
+        for scope in (draft.scope, *(Scope("EntitlementSource", key) for key in draft.standing.sources))
+    }
+    yield from session.heard - waiting
+    for hold in (*bench.recorded.values(), *bench.standing.values(), *bench.used.values()):
+        if kind_of(hold) == CHANGE and bench.approvals.cover(hold) and hold.scope in session.scopes:
+            yield hold.scope
 
 
 def _gathered(drafts: Sequence[Draft], states: Mapping[ResourceKey, SourceState]) -> frozenset[Scope]:
@@ -290,15 +333,35 @@ def _changes(
         ),
         holds=_changed_holds(bench),
         claims=new_claims(question.standings, snapshot.claims),
-        known=_newly_known(question),
+        known=tuple(_newly_known(question, verdict)),
+        agreed=tuple(_newly_agreed(drafts, snapshot, verdict)),
     )
 
 
-def _newly_known(question: Question) -> tuple[Known, ...]:
-    """The sources that are worked with for the first time."""
-    used = {Scope("EntitlementSource", key) for standing in question.standings for key in standing.sources}
-    new = sorted(used - question.snapshot.known.keys(), key=str)
-    return tuple(Known(scope, question.snapshot.taken_at) for scope in new)
+def _newly_known(question: Question, verdict: _Verdict) -> Iterator[Known]:
+    """The sources that are worked with for the first time, and those whose new terms count from now on."""
+    snapshot = question.snapshot
+    used = {key for standing in question.standings for key in standing.sources}
+    for key in sorted(used):
+        scope = Scope("EntitlementSource", key)
+        terms = terms_of_source(question.sources[key].spec, question.version)
+        known = snapshot.known.get(scope)
+        if known is None:
+            yield Known(scope, snapshot.taken_at, terms)
+        elif scope in verdict.agreed and known.terms != terms:
+            yield replace(known, terms=terms)
+
+
+def _newly_agreed(drafts: Sequence[Draft], snapshot: Snapshot, verdict: _Verdict) -> Iterator[Agreed]:
+    """The terms of domains that have none yet, and those that count from now on."""
+    for draft in drafts:
+        claim = snapshot.claims.get(draft.name)
+        before = claim.terms if claim is not None else None
+        # Nothing of a domain that is given up goes without approval anyway.
+        if draft.standing.admitted and (before is None or draft.withdraws or draft.scope in verdict.agreed):
+            terms = terms_of_domain(draft.standing.resource, draft.mode)
+            if before != terms:
+                yield Agreed(draft.name, terms)
 
 
 def _changed_holds(bench: Bench) -> tuple[Hold, ...]:

@@ -56,7 +56,7 @@ def blast_radius(question: Question, key: ResourceKey) -> BlastRadius:
     concerned = tuple(standing for standing in question.standings if key in standing.sources)
     supposed = supposing(replace(question, standings=concerned), NOTHING, {key})
     voices, drafts = draft(supposed)
-    session = convene([item for item in drafts if item.revokes], voices, supposed.snapshot, {})
+    session = convene([item for item in drafts if item.revokes], voices, supposed.snapshot, {}, {})
     ward = next((item for item in session.sources if item.scope.key == key), None)
     if ward is None:
         return BlastRadius()

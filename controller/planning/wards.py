@@ -1,7 +1,7 @@
 """What counts against which limit? The wards of one judgement, made from the drafts of all domains."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.planning.draft import Draft, window_start
@@ -24,6 +24,8 @@ class Session:
     ripe: frozenset[ResourceKey]
     scopes: frozenset[Scope]
     """Every object whose holds this judgement decides anew."""
+    heard: frozenset[Scope]
+    """Those of them whose sources have each completed a wave: what it would revoke is known."""
 
 
 def convene(
@@ -31,10 +33,12 @@ def convene(
     voices: Mapping[ResourceKey, Voice],
     snapshot: Snapshot,
     granted: Mapping[ResourceKey, int],
+    changes: Mapping[Scope, tuple[str, ...]],
 ) -> Session:
     """Gather what is judged now: each domain with a source whose wave has ended, and all sources of those domains.
 
-    `granted` says how many grants this pass carries out for each MailDomain.
+    `granted` says how many grants this pass carries out for each MailDomain, `changes` which terms of an object are
+    new since it was last let revoke.
     """
     acting = [draft for draft in drafts if draft.standing.admitted]
     judged = [draft for draft in acting if any(voices[key].state.judging for key in draft.standing.sources)]
@@ -45,20 +49,38 @@ def convene(
             by_source[key].append(draft)
     contested = [draft for draft in judged if draft.docket.open and not draft.withdraws]
     return Session(
-        sources=tuple(_source_ward(voices[key], by_source[key], snapshot) for key in sorted(keys)),
-        domains=tuple(_domain_ward(draft, snapshot, granted.get(draft.key, 0)) for draft in contested),
+        sources=tuple(_source_ward(voices[key], by_source[key], snapshot, changes) for key in sorted(keys)),
+        domains=tuple(_domain_ward(draft, snapshot, granted.get(draft.key, 0), changes) for draft in contested),
         floors={draft.key: _floor(draft, granted.get(draft.key, 0)) for draft in contested},
         ripe=frozenset(draft.key for draft in judged if _ripe(draft, voices)),
         scopes=frozenset(draft.scope for draft in judged) | {Scope("EntitlementSource", key) for key in keys},
+        heard=frozenset(_heard(judged, voices)),
     )
 
 
 def _ripe(draft: Draft, voices: Mapping[ResourceKey, Voice]) -> bool:
-    states = (voices[key].state for key in draft.standing.sources)
-    return draft.revokes and all(state.complete and state.canaries_right for state in states)
+    return draft.revokes and all(_trusted(voices[key]) for key in draft.standing.sources)
 
 
-def _source_ward(voice: Voice, drafts: Sequence[Draft], snapshot: Snapshot) -> Ward:
+def _trusted(voice: Voice) -> bool:
+    return voice.state.complete and voice.state.canaries_right
+
+
+def _heard(judged: Sequence[Draft], voices: Mapping[ResourceKey, Voice]) -> Iterator[Scope]:
+    for draft in judged:
+        if draft.difference.located.row is not None and not draft.suspended:
+            if all(_trusted(voices[key]) for key in draft.standing.sources):
+                yield draft.scope
+            yield from (
+                Scope("EntitlementSource", key)
+                for key in draft.standing.sources
+                if voices[key].state.judging and _trusted(voices[key])
+            )
+
+
+def _source_ward(
+    voice: Voice, drafts: Sequence[Draft], snapshot: Snapshot, changes: Mapping[Scope, tuple[str, ...]]
+) -> Ward:
     limit = voice.state.spec.limits.revocations
     cases = tuple(item for draft in drafts if not draft.withdraws for item in draft.docket.open)
     within = snapshot.activity.get(limit.window, {})
@@ -75,6 +97,7 @@ def _source_ward(voice: Voice, drafts: Sequence[Draft], snapshot: Snapshot) -> W
         activity=Activity(sum(item.granted for item in activity), sum(item.revoked for item in activity) + left),
         cases=cases,
         answers=_answers(voice, drafts) if len(cases) > SOURCE_FLOOR else None,
+        changes=changes.get(Scope("EntitlementSource", voice.key), ()),
     )
 
 
@@ -83,7 +106,7 @@ def _answers(voice: Voice, drafts: Sequence[Draft]) -> int:
     return len(holders) - voice.silent_among(holders)
 
 
-def _domain_ward(draft: Draft, snapshot: Snapshot, granted: int) -> Ward:
+def _domain_ward(draft: Draft, snapshot: Snapshot, granted: int, changes: Mapping[Scope, tuple[str, ...]]) -> Ward:
     limit = draft.standing.resource.spec.limits.revocations
     return Ward(
         draft.scope,
@@ -93,6 +116,7 @@ def _domain_ward(draft: Draft, snapshot: Snapshot, granted: int) -> Ward:
         activity=snapshot.activity.get(limit.window, {}).get(draft.name, Activity()),
         cases=draft.docket.open,
         offset=granted + draft.granted_since(window_start(snapshot, limit.window), snapshot),
+        changes=changes.get(draft.scope, ()),
     )
 
 

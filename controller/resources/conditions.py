@@ -95,6 +95,10 @@ class Reason(Explained):
     GRANT_LIMIT = "GrantLimit", "More grants in a day than the source usually makes wait for approval."
     WITHDRAWAL = "Withdrawal", "All that this controller granted or adopted here waits for approval to be removed."
     ADOPTION = "Adoption", "Administrators whom no source names wait for approval to be adopted."
+    TERMS_CHANGED = (
+        "TermsChanged",
+        "The first revocations after an upgrade or a change of what is declared wait for approval.",
+    )
     CANARY_WRONG = (
         "CanaryWrong",
         "A canary got another answer than the known one; nothing is revoked until it is right.",

@@ -127,6 +127,7 @@ def test_everything_works_under_exactly_these_grants(database: MailDatabase, ins
     assert database.grants() == Grants()
 
 
+@pytest.mark.timeout(300)
 def test_without_any_single_grant_something_fails_and_check_names_it(installed: MailWorld) -> None:
     granted, owner = granted_to(ROLE, installed), MailWorld(as_role(installed.url, OWNER_ROLE))
     assert len(granted) > 30

@@ -290,7 +290,11 @@ class PlanningWorld:
             self._note("adopted", adoption)
         self.cases.update((case.id, case) for case in changes.cases)
         self.holds.update((hold.id, hold) for hold in changes.holds)
-        self.claims.update((domain, Claim(self.owner, key)) for domain, key in changes.claims)
+        for domain, key in changes.claims:
+            before = self.claims.get(domain)
+            self.claims[domain] = Claim(self.owner, key, before.terms if before else None)
+        for item in changes.agreed:
+            self.claims[item.domain] = replace(self.claims[item.domain], terms=item.terms)
         self.known.update((known.scope, known) for known in changes.known)
 
     def _note(self, what: str, change: Grant | Adoption | Revocation) -> None:
