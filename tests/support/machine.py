@@ -1,0 +1,597 @@
+"""What can happen? Everybody's hands on one world, in any order; the oracle judges each write of the real loop.
+
+A machine is a Hypothesis state machine whose rules are people, sources, faults, clocks and other writers. The loop is
+the operator's own (`engine.reign`), answers pass the parser as bytes, and rows stand in a model or a real database.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal, ParamSpec, TypeVar, cast
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from controller.engine.rollback import release, undo
+from controller.engine.world import Kind
+from controller.entitlements.answer import Received, read_answer
+from controller.entitlements.source import Reply
+from controller.errors import Frozen, PlanOutdated
+from controller.maildb.database import MailDatabase
+from controller.maildb.journal import Selection
+from controller.maildb.writing import Written
+from controller.planning.changes import Changes
+from controller.planning.facts import Subject
+from controller.resources.names import ResourceKey
+from tests.support.operating import Operating, ScriptedSource
+from tests.support.oracle import STALE, Limit, Oracle, Owner, Policy, Said
+from tests.support.stage import Stage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DOMAINS = ("a.fr", "b.fr", "c.fr", "d.fr")
+ADDRESSES = tuple(f"zzperson{number}@x.fr" for number in range(7))
+SOURCES = ("deploycenter", "second")
+Kinds = Literal["list", "partial", "absent", "null", "top", "html", "torn", "500", "400", "429", "text"]
+FAULTS: tuple[Kinds, ...] = ("absent", "null", "top", "html", "torn", "500", "400", "429", "text", "partial")
+
+numbers = st.integers(0, 99)
+"""Which one: what is drawn never depends on what stands, so that each world can be played again."""
+addresses = st.sampled_from(ADDRESSES)
+domains = st.sampled_from(DOMAINS)
+sources = st.sampled_from(SOURCES)
+modes = st.sampled_from(["Enforce", "Enforce", "Enforce", "GrantOnly", "Observe", "Withdraw"])
+limits = st.sampled_from(
+    [Limit(50, share=True), Limit(100, share=True), Limit(2, share=False), Limit(0, share=True), Limit(50, share=True)]
+)
+
+
+def pick(which: int, found: Iterable[str]) -> str:
+    """One of these, in their order."""
+    names = list(found)
+    return names[which % len(names)]
+
+
+@dataclass
+class WireSource(ScriptedSource):
+    """A source that answers in bytes, and lets the oracle listen."""
+
+    heard: Callable[[str, Kinds, frozenset[str]], None] = lambda *_: None
+    trouble: dict[str, Kinds] = field(default_factory=dict)
+    """By e-mail; `*` is everybody."""
+
+    async def ask(self, subject: Subject) -> Reply:
+        """Read what the script says off the wire."""
+        email = subject.email.reveal()
+        self.asked.append(email)
+        names = frozenset(self.says.get(email, ()))
+        kind = self.trouble.get(email) or self.trouble.get("*") or "list"
+        self.heard(email, kind, names)
+        reply = read_answer(response(kind, sorted(names)))
+        return Reply(reply.verdict, reply.can_access, reply.access_reason, requests=1)
+
+
+def response(kind: Kinds, names: list[str]) -> Received:
+    """What stands on the wire."""
+    said: dict[str, Any] = {"entitlements": {"can_access": True, "can_admin_maildomains": names}}
+    match kind:
+        case "partial":
+            said["entitlements"]["can_admin_maildomains"] = [*names, 5]
+        case "absent":
+            said = {"entitlements": {"can_access": False, "can_access_reason": "not_activated"}}
+        case "null":
+            said["entitlements"]["can_admin_maildomains"] = None
+        case "top":
+            said = {"can_admin_maildomains": [], "entitlements": {"can_access": True}}
+        case "text":
+            said["entitlements"]["can_admin_maildomains"] = ",".join(names)
+        case "html":
+            return Received(200, "text/html", b"<!doctype html><title>Connexion</title>")
+        case "torn":
+            return Received(200, "application/json", json.dumps(said).encode()[:-3])
+        case "500" | "400" | "429":
+            return Received(int(kind))
+        case "list":
+            pass
+    return Received(200, "application/json", json.dumps(said).encode())
+
+
+class Supervised:
+    """The database of the loop, with the oracle at its door and other writers before it."""
+
+    def __init__(self, machine: "Machine", database: MailDatabase) -> None:
+        self._machine = machine
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def write(self, changes: Changes, *, epoch: int) -> Written:
+        """Write, and be judged."""
+        machine = self._machine
+        overtaken, machine.overtake = machine.overtake, False
+        if overtaken:
+            with self._database.seized():
+                pass
+        before = machine.stage.scenery()
+        machine.planned.append((changes, epoch))
+        try:
+            return self._database.write(changes, epoch=epoch)
+        finally:
+            after = machine.stage.scenery()
+            assert after == before or not machine.frozen, "something was written while everything was frozen"
+            if overtaken:
+                assert after == before, "a plan that somebody else had overtaken was written (invariant 9)"
+            elif after != before:
+                machine.oracle.judge(before, after, machine.now, machine.clock)
+
+
+class OneThread(ThreadPoolExecutor):
+    """No thread at all: work is done before anybody waits for it, so that each world plays the same every time."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do it here and now."""
+        done: Future[T] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # whoever waits gets it
+            done.set_exception(error)
+        return done
+
+
+class Clockwork(Operating):
+    """The loop with a wall clock that may jump."""
+
+    wall = timedelta(0)
+
+    def utc(self) -> datetime:
+        """The wall clock."""
+        return super().utc() + self.wall
+
+
+class Machine(RuleBasedStateMachine):
+    """One world. A subclass says where its rows stand."""
+
+    totals: ClassVar[Counter[str]] = Counter()
+    """Over all worlds of this process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.runner.get_loop().set_default_executor(OneThread())
+        self.oracle = Oracle()
+        self.aged = 0.0
+        self.overtake = False
+        self.frozen = False
+        self.planned: list[tuple[Changes, int]] = []
+        self.stage = self.set_stage()
+        self.wires = {name: self._wire(name) for name in SOURCES}
+        self.operating = self.run(self._begin())
+
+    def set_stage(self) -> Stage:
+        """Where the rows stand."""
+        raise NotImplementedError
+
+    def _wire(self, name: str) -> WireSource:
+        def heard(email: str, kind: Kinds, names: frozenset[str]) -> None:
+            meaning: Literal["list", "partial", "nothing"] = "nothing"
+            if kind == "list":
+                meaning = "list"
+            elif kind == "partial":
+                meaning = "partial"
+            self.oracle.said[name, email].append(Said(self.now, meaning, names))
+
+        return WireSource(ResourceKey("default", name), heard=heard)
+
+    async def _begin(self) -> Operating:
+        database = cast("MailDatabase", Supervised(self, self.stage.database))
+        return Clockwork(database, *self.wires.values())
+
+    def teardown(self) -> None:
+        """The end of one world."""
+        self.run(self.operating.reign.close())
+        self.runner.close()
+        self.stage.close()
+        Machine.totals += self.oracle.counts
+        Machine.totals["worlds"] += 1
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do something in the event loop of this world."""
+        return self.runner.run(work)
+
+    @property
+    def now(self) -> float:
+        """The clock of the answers."""
+        return self.operating.now if hasattr(self, "operating") else 10_000.0
+
+    @property
+    def clock(self) -> float:
+        """The clock of the database, in seconds since the beginning."""
+        return self.aged
+
+    # --- what is declared ---
+
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        """Two sources, three declared domains, and some people who are named."""
+        for name in SOURCES:
+            self.oracle.owners[name] = Owner(data.draw(st.sampled_from([Limit(25, share=True), Limit(3, share=False)])))
+            self._apply_source(name)
+        for domain in DOMAINS[:3]:
+            chosen = SOURCES if domain == "b.fr" else SOURCES[:1]
+            self.oracle.policies[domain] = Policy(
+                chosen,
+                mode=data.draw(st.sampled_from(["Enforce", "Enforce", "Enforce", "GrantOnly", "Observe"])),
+                ownership=data.draw(st.sampled_from(["Ledger", "Ledger", "Authoritative"])),
+                adoption=data.draw(st.sampled_from(["Matching", "Matching", "Never", "All"])),
+                limit=data.draw(limits),
+                min_admins=data.draw(st.sampled_from([0, 0, 1])),
+                max_admins=data.draw(st.sampled_from([50, 50, 4])),
+            )
+            self._apply_domain(domain)
+        for email in ADDRESSES[:5]:
+            self.stage.add_user(email, active=True)
+            for source in SOURCES:
+                self.wires[source].says[email] = frozenset(DOMAINS[:3])
+        self._settle(0)
+        self._wave()
+
+    def _apply_source(self, name: str) -> None:
+        owner = self.oracle.owners[name]
+        self.operating.world.apply(
+            Kind.SOURCE,
+            name,
+            provider={"local": {}},
+            suspend=owner.suspend,
+            limits={"revocations": {"max": self._spelled(owner.limit)}},
+        )
+        self.operating.reign.notice()
+
+    def _apply_domain(self, domain: str) -> None:
+        policy = self.oracle.policies[domain]
+        self.operating.world.apply(
+            Kind.DOMAIN,
+            domain.replace(".", "-"),
+            domain=domain,
+            mode=policy.mode,
+            sourceRefs=[{"name": name} for name in policy.sources],
+            ownership=policy.ownership,
+            adoption=policy.adoption,
+            suspend=policy.suspend,
+            protectedAdmins=list(policy.protected),
+            deniedAdmins=list(policy.denied),
+            limits={
+                "revocations": {"max": self._spelled(policy.limit)},
+                "minAdmins": policy.min_admins,
+                "maxAdmins": policy.max_admins,
+            },
+        )
+        self.operating.reign.notice()
+
+    @staticmethod
+    def _spelled(limit: Limit) -> str | int:
+        return str(limit) if limit.share else limit.number
+
+    @rule(domain=domains, mode=modes, limit=limits)
+    def declare(self, domain: str, mode: str, limit: Limit) -> None:
+        """A domain is declared, or its policy edited."""
+        policy = self.oracle.policies.setdefault(domain, Policy(SOURCES[:1]))
+        policy.mode, policy.limit = mode, limit
+        self._apply_domain(domain)
+
+    @rule(domain=domains)
+    def undeclare(self, domain: str) -> None:
+        """A resource is deleted (invariant 8)."""
+        self.oracle.policies.pop(domain, None)
+        self.operating.world.objects[Kind.DOMAIN].pop(ResourceKey("default", domain.replace(".", "-")), None)
+        self.operating.reign.notice()
+
+    @rule(domain=domains, email=st.none() | addresses, how=st.sampled_from(["protected", "denied"]))
+    def name(self, domain: str, email: str | None, how: str) -> None:
+        """Somebody is protected or denied, or nobody any more."""
+        policy = self.oracle.policies.get(domain)
+        if policy is not None:
+            other = policy.denied if how == "protected" else policy.protected
+            chosen = (email,) if email is not None and email not in other else ()
+            policy.protected, policy.denied = (chosen, other) if how == "protected" else (other, chosen)
+            self._apply_domain(domain)
+
+    @rule(domain=domains, email=addresses)
+    def deny_and_wait(self, domain: str, email: str) -> None:
+        """Somebody is never to be an administrator here, at once."""
+        self.name(domain, email, "denied")
+        self._settle(2)
+
+    @rule(domain=domains, suspend=st.booleans())
+    def suspend_domain(self, domain: str, *, suspend: bool) -> None:
+        """A domain stops, or goes on."""
+        if domain in self.oracle.policies:
+            self.oracle.policies[domain].suspend = suspend
+            self._apply_domain(domain)
+
+    @rule(source=sources, suspend=st.booleans())
+    def suspend_source(self, source: str, *, suspend: bool) -> None:
+        """A source stops, or goes on."""
+        self.oracle.owners[source].suspend = suspend
+        self._apply_source(source)
+
+    # --- what is said ---
+
+    @rule(source=sources, email=addresses, named=st.sets(domains))
+    def say(self, source: str, email: str, named: set[str]) -> None:
+        """A right comes or goes."""
+        self.wires[source].says[email] = frozenset(named)
+
+    @rule(email=addresses)
+    def dismiss(self, email: str) -> None:
+        """A right goes, at all sources."""
+        for wire in self.wires.values():
+            wire.says[email] = frozenset()
+
+    @rule(email=addresses)
+    def dismiss_and_wait(self, email: str) -> None:
+        """A right goes, and a wave finds out."""
+        self.dismiss(email)
+        self._wave()
+
+    @rule()
+    def say_everything_again(self) -> None:
+        """All rights are back."""
+        for wire in self.wires.values():
+            wire.says.update(dict.fromkeys(ADDRESSES[:5], frozenset(DOMAINS[:3])))
+
+    @rule(source=sources)
+    def say_nothing_to_all(self, source: str) -> None:
+        """`[]` for everybody."""
+        self.wires[source].says.clear()
+
+    @rule(source=sources, who=st.just("*") | addresses, kind=st.sampled_from(FAULTS))
+    def fail(self, source: str, who: str, kind: Kinds) -> None:
+        """A source fails, for everybody or for one."""
+        self.wires[source].trouble[who] = kind
+
+    @rule(email=addresses, kind=st.sampled_from(FAULTS))
+    def fail_for_one_and_wait(self, email: str, kind: Kinds) -> None:
+        """All sources fail for one person, and a wave finds out."""
+        for wire in self.wires.values():
+            wire.trouble = {email: kind}
+        self._wave()
+
+    @rule(source=sources)
+    def heal(self, source: str) -> None:
+        """It answers again."""
+        self.wires[source].trouble.clear()
+
+    # --- what others do in the database ---
+
+    @rule(email=addresses, active=st.booleans())
+    def sign_up(self, email: str, *, active: bool) -> None:
+        """Somebody new, perhaps with an e-mail that somebody has."""
+        if len(self.stage.scenery().people) < 9:
+            self.stage.add_user(email, active=active)
+
+    @rule(which=numbers, email=st.none() | addresses, active=st.sampled_from([True, True, False]))
+    def change_user(self, which: int, email: str | None, *, active: bool) -> None:
+        """Somebody is renamed, takes another's address, comes or goes."""
+        self.stage.change_user(pick(which, self.stage.scenery().people), email, active=active)
+
+    @rule(which=numbers, domain=domains, admin=st.sampled_from([True, True, False]))
+    def add_by_hand(self, which: int, domain: str, *, admin: bool) -> None:
+        """An access that is not ours."""
+        scenery = self.stage.scenery()
+        user = pick(which, scenery.people)
+        if not any((row.domain, row.user) == (domain, user) for row in scenery.rows.values()):
+            self.stage.add_row(user, domain, admin=admin)
+
+    @rule(which=numbers)
+    def delete_by_hand(self, which: int) -> None:
+        """The application's login synchronisation, or a person."""
+        rows = self.stage.scenery().rows
+        if rows:
+            self.stage.delete_row(pick(which, rows))
+
+    @rule(email=addresses)
+    def be_overtaken(self, email: str) -> None:
+        """A right goes, and a command writes between the plan that finds out and its write."""
+        self.overtake = True
+        self.dismiss_and_wait(email)
+
+    @rule(back=st.integers(1, 5))
+    def resume_a_paused_process(self, back: int) -> None:
+        """A process that slept writes what it had planned, long after others have written (invariant 9)."""
+        if len(self.planned) < back:
+            return
+        changes, epoch = self.planned[-back]
+        with self.stage.database.seized():
+            pass
+        before = self.stage.scenery()
+        with suppress(PlanOutdated, Frozen):
+            self.stage.database.write(changes, epoch=epoch)
+        assert self.stage.scenery() == before, "a paused process wrote what it had planned (invariant 9)"
+
+    @rule(frozen=st.sampled_from([True, False, False]))
+    def freeze(self, *, frozen: bool) -> None:
+        """Somebody stops everything, or lets it go on."""
+        self.frozen = frozen
+        if frozen:
+            self.stage.database.freeze("a drill")
+        else:
+            self.stage.database.lift_freeze()
+
+    @rule(hours=st.sampled_from([1, 30]))
+    def roll_back(self, hours: int) -> None:
+        """A person undoes what was removed lately, and pins it."""
+        with self.reviewing():
+            undo(self.stage.database, Selection(since=timedelta(hours=hours)), write=True)
+
+    @rule(emails=st.lists(addresses, min_size=2, max_size=4, unique=True))
+    def dismiss_one_by_one(self, emails: list[str]) -> None:
+        """A slow bleed: no wave finds many."""
+        for email in emails:
+            self.dismiss_and_wait(email)
+
+    @rule(email=addresses)
+    def dismiss_and_undo(self, email: str) -> None:
+        """A right goes, and a person brings it back."""
+        self.dismiss_and_wait(email)
+        self.roll_back(1)
+
+    @rule()
+    def release_pins(self) -> None:
+        """What was restored is judged like everything else again."""
+        with self.reviewing():
+            release(self.stage.database, Selection(), write=True)
+
+    @contextmanager
+    def reviewing(self) -> Iterator[None]:
+        """Let the oracle judge what a command writes."""
+        before = self.stage.scenery()
+        with suppress(Frozen):
+            yield
+        after = self.stage.scenery()
+        assert after == before or not self.frozen, "a command wrote while everything was frozen"
+        self.oracle.undone(before, after, self.clock)
+
+    # --- time ---
+
+    @rule(seconds=st.sampled_from([1, 31, 300, 1900, 90_000]))
+    def wait(self, seconds: int) -> None:
+        """Time passes for the loop, or its clock jumps."""
+        self._settle(seconds)
+
+    @rule(times=st.sampled_from([1, 1, 2, 3]))
+    def wave(self, times: int) -> None:
+        """Whole intervals pass."""
+        for _ in range(times):
+            self._wave()
+
+    @rule(turns=st.integers(1, 3), seconds=st.sampled_from([0, 2, 600]))
+    def be_slow(self, turns: int, seconds: int) -> None:
+        """A wave is left half-way: a few turns, and nobody waits for the answers."""
+
+        async def turn() -> None:
+            self.operating.now += seconds
+            for _ in range(turns):
+                await self.operating.reign.turn()
+
+        self.run(turn())
+
+    @rule(hours=st.sampled_from([1, 13, 25]))
+    def age(self, hours: int) -> None:
+        """The database's clock jumps."""
+        self.aged += 3600.0 * hours
+        self.stage.age(hours)
+        self.operating.reign.notice()
+
+    @rule(hours=st.integers(-48, 48))
+    def jump(self, hours: int) -> None:
+        """The wall clock jumps: nothing depends on it."""
+        cast("Clockwork", self.operating).wall = timedelta(hours=hours)
+
+    @rule()
+    def restart(self) -> None:
+        """The process dies and another begins."""
+        self.run(self.operating.restart())
+        self.oracle.started = self.now
+
+    # --- people ---
+
+    @rule(which=numbers)
+    def approve(self, which: int) -> None:
+        """A person approves what they see held."""
+        found = [
+            (kind, key, body["status"]["hold"]["id"])
+            for kind in (Kind.SOURCE, Kind.DOMAIN)
+            for key, body in self.operating.world.objects[kind].items()
+            if body["status"].get("hold")
+        ]
+        if found:
+            kind, key, hold = found[which % len(found)]
+            self.oracle.approved |= self.stage.held(hold)
+            self.oracle.counts["approvals"] += 1
+            self.operating.world.annotate(kind, key, approve=hold)
+            self.operating.reign.notice()
+
+    @rule(which=numbers)
+    def approve_and_wait(self, which: int) -> None:
+        """A person approves what they see held, and a wave carries it out."""
+        self.approve(which)
+        self._wave()
+
+    @rule(domain=domains)
+    def give_up(self, domain: str) -> None:
+        """A domain is given up, and what is held of it approved."""
+        if domain in self.oracle.policies:
+            self.declare(domain, "Withdraw", self.oracle.policies[domain].limit)
+            self._settle(0)
+            self.approve_and_wait(0)
+
+    @rule()
+    def come_to_rest(self) -> None:
+        """Nothing is broken and nothing changes: whoever is named has their access, and then nothing is written."""
+        for wire in self.wires.values():
+            wire.trouble.clear()
+        self.overtake = False
+        self.freeze(frozen=False)
+        self._poke()
+        for _ in range(3):
+            self._wave()
+        self._nobody_waits()
+        before, patches = self.stage.scenery(), len(self.operating.world.patches)
+        self._wave()
+        assert self.stage.scenery() == before, "in sync means no write (invariant 4)"
+        told = {kind for kind, _ in self.operating.world.patches[patches:]}
+        assert told <= {Kind.SOURCE}, "in sync means no status but the heartbeat (invariant 4)"
+
+    def _poke(self) -> None:
+        """Everybody is asked about at once, not only who holds something."""
+        for key in self.operating.world.objects[Kind.SOURCE]:
+            self.operating.world.annotate(Kind.SOURCE, key, requestedAt=f"step {self.oracle.counts['steps']}")
+        self.operating.reign.notice()
+
+    def _nobody_waits(self) -> None:
+        scenery = self.stage.scenery()
+        holding = {(row.domain, row.user) for row in scenery.rows.values()}
+        for domain, policy in self.oracle.policies.items():
+            status = self.operating.world.status(Kind.DOMAIN, domain.replace(".", "-"))
+            if policy.mode not in ("GrantOnly", "Enforce") or policy.suspend or status["admins"]["held"]:
+                continue
+            speaking = [self.wires[name] for name in policy.sources if not self.oracle.owners[name].suspend]
+            for user, person in scenery.people.items():
+                twins = [other for other in scenery.people.values() if other.active and other.email == person.email]
+                named = any(domain in wire.says.get(person.email or "", ()) for wire in speaking)
+                if person.active and len(twins) == 1 and named and person.email not in policy.denied:
+                    there = (domain, user) in holding or self.oracle.vanishes((domain, user), self.clock)
+                    assert there, "somebody who is entitled waits for nothing"
+
+    # --- always ---
+
+    @invariant()
+    def every_step(self) -> None:
+        """No address is told to anybody (invariant 10); what stands is noted."""
+        self.oracle.counts["steps"] += 1
+        if self.oracle.policies:
+            told = json.dumps([list(found.values()) for found in self._statuses()])
+            assert "zzperson" not in told
+            held = any(status.get("hold") for found in self._statuses() for status in found.values())
+            self.oracle.counts["steps with a hold"] += held
+        self.oracle.see(self.stage.scenery(), self.clock)
+
+    def _statuses(self) -> list[dict[str, Any]]:
+        objects = self.operating.world.objects
+        return [{str(key): body["status"] for key, body in objects[kind].items()} for kind in objects]
+
+    def _settle(self, seconds: float) -> None:
+        self.run(self.operating.settle(seconds))
+
+    def _wave(self) -> None:
+        interval = max((desk.interval for desk in self.operating.reign.desks.values()), default=600.0)
+        assert 2 * interval < STALE
+        self._settle(interval)
+        self._settle(31)
