@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install sandbox test proof lint format envtest faults bench clean
+.PHONY: help install sandbox test proof lint format envtest faults outcomes bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -40,7 +40,10 @@ envtest: install ## Build a real API server and etcd once; the last line is the 
 	@$(BIN)/python tests/envtest/build.py
 
 faults: install ## Write docs/faults.md anew from what the end-to-end tests see
-	MDC_WRITE_FAULTS=1 $(BIN)/pytest tests/e2e/test_faults.py
+	MDC_WRITE_TABLES=1 $(BIN)/pytest tests/e2e/test_faults.py
+
+outcomes: install ## Write docs/outcomes.md anew from what the tests of planning see
+	MDC_WRITE_TABLES=1 $(BIN)/pytest tests/unit/planning/test_outcomes.py
 
 bench: install ## Measure speed as ratios against a baseline in the same run
 	$(BIN)/python -m bench

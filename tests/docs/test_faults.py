@@ -3,11 +3,11 @@
 import re
 
 from tests.docs.pages import ROOT
-from tests.support.faults import PAGE, Fault, faults_of
+from tests.support.faults import TABLE, Fault
 
 
 def test_the_page_tells_of_each_fault_in_order() -> None:
-    assert faults_of(PAGE.read_text(encoding="utf-8").splitlines()) == list(Fault)
+    assert TABLE.told() == list(Fault)
 
 
 def test_each_fault_is_shown_by_a_test() -> None:

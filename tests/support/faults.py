@@ -1,15 +1,9 @@
 """What came of each fault? The rows of docs/faults.md, compared with what a test run has seen, or written by it."""
 
-import os
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 
-from tests.support.operator import ROOT
-
-PAGE = ROOT / "docs" / "faults.md"
-WRITE = "MDC_WRITE_FAULTS"
-"""Set to 1, the page is written instead of compared."""
-HEAD = ("| Fault | Process | Rows meanwhile | Told meanwhile (source; domain) | Afterwards |", "|---|---|---|---|---|")
+from tests.support.tables import Table
 
 
 class Fault(StrEnum):
@@ -44,6 +38,10 @@ class Fault(StrEnum):
     CLOCK_BACK = "the clock of the process jumps a day back"
 
 
+COLUMNS = ("Fault", "Process", "Rows meanwhile", "Told meanwhile (source; domain)", "Afterwards")
+TABLE = Table("faults.md", COLUMNS, Fault, target="faults")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What was seen."""
@@ -56,23 +54,4 @@ class Outcome:
 
 def compare(fault: Fault, seen: Outcome) -> None:
     """Hold one row of the page to what was seen, or write it."""
-    row = f"| {' | '.join((fault, *astuple(seen)))} |"
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    if os.environ.get(WRITE) == "1":
-        _write(lines, row)
-    else:
-        assert row in lines, f"docs/faults.md says something else; `make faults` writes it:\n{row}"
-
-
-def faults_of(lines: list[str]) -> list[str]:
-    """The faults that the page tells of, in its order."""
-    start = lines.index(HEAD[1]) + 1
-    return [line.split(" | ")[0].removeprefix("| ") for line in lines[start:] if line.startswith("| ")]
-
-
-def _write(lines: list[str], row: str) -> None:
-    start = lines.index(HEAD[1]) + 1
-    rest = [line for line in lines[start:] if not line.startswith("| ")]
-    rows = {line.split(" | ")[0]: line for line in [*lines[start:], row] if line.startswith("| ")}
-    ordered = [rows[f"| {fault}"] for fault in Fault if f"| {fault}" in rows]
-    PAGE.write_text("\n".join([*lines[:start], *ordered, *rest]) + "\n", encoding="utf-8")
+    TABLE.hold(fault, astuple(seen))
