@@ -20,7 +20,7 @@ from controller.resources.charter import Charter
 from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import DomainName, ResourceKey
 
-ROWS_AT_ONCE = 100_000
+ROWS_AT_ONCE = 20_000
 """Rows that one transaction compares at most, unless one domain has more: memory does not grow with the database."""
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from controller.permissions.census import Census
-from controller.permissions.decisions import Decision
 from controller.permissions.impersonation import subjects_of
 from controller.permissions.membership import Decisions, DomainAccess, resolve_members
 from controller.permissions.realm import Realm, Usable
@@ -147,20 +146,25 @@ class Ruling:
         )
 
     def _rows(self, standing: Mapping[Opening, Said]) -> Iterator[tuple[Opening, Said]]:
+        known = _each_once(self._known)
         for person, decisions in self.access.decisions.items():
             held = person in self.kept_out
-            for decision in decisions:
+            for decision, decided in zip(decisions, known(decisions), strict=True):
                 key = Opening(person, decision.service)
                 before = standing.get(key)
-                if held and before is not None and before.restricted:
+                if before is not None and held and before.restricted:
                     yield key, before
-                elif (said := self._said(decision, before)) is not None:
-                    yield key, said
+                elif decided is not None:
+                    yield key, decided
+                elif before is not None:
+                    yield key, before._replace(advisory=self.advisory, stale=True)
 
-    def _said(self, decision: Decision, before: Said | None) -> Said | None:
-        if decision.allowed is None:
-            return before._replace(advisory=self.advisory, stale=True) if before is not None else None
-        return Said(decision.allowed, decision.reason.value, self.advisory, stale=False)
+    def _known(self, decisions: Decisions) -> tuple[Said | None, ...]:
+        """What rows say about decisions; None where it is not known."""
+        return tuple(
+            None if it.allowed is None else Said(it.allowed, it.reason.value, self.advisory, stale=False)
+            for it in decisions
+        )
 
 
 Value = TypeVar("Value")
