@@ -154,14 +154,14 @@ def _pass(database: MailDatabase, declared: Declared) -> _Pass:
 
 
 def _questions(census: Any, realms: Mapping[DomainName, Any]) -> float:
-    """Milliseconds that 99 of 100 questions take."""
+    """Milliseconds of the processor that 99 of 100 questions take."""
     taken = []
     for _ in range(2_000):
         number = random.randrange(MEMBERS)
         domain = f"d{number % DOMAINS}.fr"
-        started = time.perf_counter()
+        started = time.process_time()
         resolve(realms, census, Question(domain, f"u{number}@{domain}"))
-        taken.append((time.perf_counter() - started) * 1000)
+        taken.append((time.process_time() - started) * 1000)
     return quantiles(taken, n=100)[98]
 
 

@@ -18,9 +18,10 @@ from controller.maildb.pulse import Pulse
 from controller.permissions.realm import Court, Realm, Usable, convene
 from controller.permissions.resolver import Question, Verdict, resolve
 from controller.planning.difference import NOWHERE, locate
+from controller.planning.facts import Claim
 from controller.resources.charter import Charter
 from controller.resources.maildomain import MailDomain
-from controller.resources.names import canonical_domain
+from controller.resources.names import DomainName, canonical_domain
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,7 @@ class _Session:
     charter: Charter
     pulse: Pulse
     population: Population
+    claims: Mapping[DomainName, Claim]
     court: Court
     looked_at: float
 
@@ -110,15 +112,15 @@ class Courtroom:
         return self._session
 
     def _read(self, domains: tuple[MailDomain, ...], charter: Charter, known: _Session | None, now: float) -> _Session:
-        """Blocks. People are read again only where the tables have moved."""
-        pulse = self._database.pulse()
-        same = known is not None and known.pulse == pulse
-        population = known.population if known is not None and same else self._database.population()
-        claims = self._database.claims()
+        """Blocks. What has not changed is neither read nor compiled again: questions want the processor as well."""
+        pulse, claims = self._database.pulse(), self._database.claims()
+        population = known.population if known is not None and known.pulse == pulse else self._database.population()
+        if known is not None and known.domains is domains and known.claims == claims:
+            return replace(known, pulse=pulse, population=population, looked_at=now)
         acting = [
             item for item in domains if (claim := claims.get(item.domain)) is not None and claim.resource == item.key
         ]
-        return _Session(domains, charter, pulse, population, convene(acting, charter, {}), now)
+        return _Session(domains, charter, pulse, population, claims, convene(acting, charter, {}), now)
 
     def _with_purchases(self, session: _Session, realm: Realm) -> Realm:
         """The same domain with what its rows say about subscriptions."""
