@@ -79,17 +79,25 @@ async def dripped(wire: Wire, text: str) -> None:
         await asyncio.sleep(0.02)
 
 
+async def left(reader: asyncio.StreamReader) -> bytes:
+    """Wait until the other side is gone, with or without a goodbye; its last words."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
 async def test_a_head_that_drips_is_left(server: Server) -> None:
     async with server.connection() as wire:
         dripping = asyncio.create_task(dripped(wire, HEAD + "X-More: " + "x" * 2000))
         assert await server.status() == 200, "others are served meanwhile"
-        assert await wire[0].read() == b""
+        assert await left(wire[0]) == b""
         dripping.cancel()
 
 
 async def test_whoever_says_nothing_is_left(server: Server) -> None:
     async with server.connection() as (reader, _):
-        assert await reader.read() == b""
+        assert await left(reader) == b""
 
 
 async def test_a_second_head_that_drips_on_a_kept_connection_is_left_too(server: Server) -> None:
@@ -97,9 +105,8 @@ async def test_a_second_head_that_drips_on_a_kept_connection_is_left_too(server:
         writer.write(f"{HEAD}Content-Length: {len(BODY)}\r\n\r\n{BODY}".encode())
         assert (await reader.readline()).split()[1] == b"200"
         dripping = asyncio.create_task(dripped((reader, writer), HEAD + "X-More: " + "x" * 2000))
-        await reader.read()
+        await left(reader)
         dripping.cancel()
-        assert reader.at_eof()
 
 
 async def test_a_body_that_drips_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ def metrics(clock: Clock) -> Metrics:
     metrics.answered(SOURCE, "Entitled", requests=2)
     metrics.expect(SOURCE, 600.0)
     metrics.wave_finished(SOURCE, 5.0)
+    metrics.could_lose(SOURCE, accesses=8, domains=4, stopped_after=2)
     metrics.failed(2)
     metrics.passed("wrote", 0.3)
     metrics.wrote(grants=3, revocations=1, adoptions=0)
