@@ -182,6 +182,9 @@ async def test_what_was_known_is_answered_for_a_while_and_not_longer(
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
-async def test_a_domain_that_this_owner_has_not_claimed_is_not_known(asked: Asked, world: MailWorld) -> None:
-    world.execute(f"UPDATE {asked.commune.place}claim SET owner = 'other'")
+@pytest.mark.parametrize("other", ["owner = 'other'", "resource = 'org/other'"])
+async def test_a_domain_that_is_claimed_by_somebody_else_is_not_known(
+    asked: Asked, world: MailWorld, other: str
+) -> None:
+    world.execute(f"UPDATE {asked.commune.place}claim SET {other}")
     assert (await asked.ask()).status_code == 400
