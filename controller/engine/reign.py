@@ -66,7 +66,8 @@ TIDY = 86_400.0
 SECRETS = 60.0
 """Seconds after which Secrets are read again, so that a rotated key needs no restart."""
 BREATHER = 3.0
-"""A pass is followed by a pause of this many times its length, so that a stream of answers leaves the CPU to others."""
+"""A pass is followed by a pause of this many times its length, so that a stream of answers leaves the CPU to others.
+Whoever has edited something does not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ class Reign:
     _outdated: bool = False
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
     _news: bool = True
+    _edited: bool = False
+    """Whether the watch has told of a change since the last pass."""
     _askers: Askers = field(init=False)
     _foundry: Foundry = field(init=False)
     services: ServiceDesk = field(init=False)
@@ -145,7 +148,7 @@ class Reign:
 
     def notice(self) -> None:
         """Something was changed in the cluster: list again at the next turn."""
-        self._relist = True
+        self._relist = self._edited = True
 
     @property
     def founding(self) -> asyncio.Task[None] | None:
@@ -175,7 +178,7 @@ class Reign:
             return
         self._news = self._news or self._foundry.next_try(now) <= 0
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
-        if ripe or (self._news and now >= self._next_pass):
+        if ripe or (self._news and (self._edited or now >= self._next_pass)):
             await self._pass(sight)
         if not self._outdated:
             await self._decide_on_services(now)
@@ -347,7 +350,7 @@ class Reign:
 
     async def _pass_on(self, sight: "_Sight") -> None:
         started = self.around.clock()
-        self._news = False
+        self._news = self._edited = False
         decision = await self._decide(sight)
         wrote = await self._carry_out(decision.plan, sight)
         if wrote is None:

@@ -182,11 +182,15 @@ async def publish(world: World, reports: Sequence[Report]) -> list[Report]:
 
 
 def _transition(report: Report) -> dict[str, Any] | None:
-    """The Event of a change of Ready, or of rows that somebody else removed. A new object that is ready is no news."""
+    """The Event of a change of Ready, or of rows that somebody else removed.
+
+    A new object that becomes ready is no news, and neither is that its first answers are awaited.
+    """
     if (removed := _removal(report)) is not None:
         return removed
     before, after = (_condition(status, ConditionType.READY) for status in (report.before, report.after))
-    if after is None or (before is None and after["status"] == "True"):
+    new = before is None or before["reason"] == Reason.PROGRESSING
+    if after is None or (new and (after["status"] == "True" or after["reason"] == Reason.PROGRESSING)):
         return None
     if before is not None and (before["status"], before["reason"]) == (after["status"], after["reason"]):
         return None

@@ -427,3 +427,11 @@ async def test_a_changed_e_mail_holds_the_removal(operating: Operating, world: M
     await operating.wave()
     assert world.admins_of(row) == {ada}
     assert operating.world.condition(Kind.DOMAIN, "x-fr", "RevocationsHeld") == ("True", "IdentityChanged")
+
+
+async def test_an_edit_does_not_wait_for_the_pause_after_a_long_pass(operating: Operating, world: MailWorld) -> None:
+    await town(operating, world, 1)
+    operating.reign._next_pass = operating.now + 3_600
+    operating.domain("d00000.fr", protectedAdmins=["dsi@d00000.fr"])
+    await operating.settle()
+    assert operating.world.status(Kind.DOMAIN, "d00000-fr")["observedGeneration"] == 2
