@@ -85,6 +85,39 @@ def test_sources_that_were_at_work_before_are_known_since_their_first_entry(bare
     assert {str(scope.key): found.since.day for scope, found in known.items()} == {"default/a": 1, "default/b": 3}
 
 
+def test_what_an_earlier_program_owned_is_owned_after_an_upgrade_and_its_terms_are_not_known(
+    bare_url: str, dialect: str
+) -> None:
+    world = MailWorld(bare_url)
+    user, domain = world.user("ada@x.fr"), world.domain("x.fr")
+    row = world.admin(user, domain)
+    upgrade_to(bare_url, "0007")
+    schema = "maildomain_controller." if dialect == "postgresql" else "mdc_"
+    at = "'2026-03-01 08:00:00.000000'"
+    stored = {
+        name: key.replace("-", "") if dialect == "sqlite" else key
+        for name, key in {"row": row, "domain": domain, "user": user}.items()
+    }
+    world.execute(
+        f"INSERT INTO {schema}access_ledger (domain_id, user_id, access_id, owner, sources, origin, since)"
+        f" VALUES (:domain, :user, :row, 'test', '[\"default/a\"]', 'granted', {at})",
+        **stored,
+    )
+    world.execute(
+        f"INSERT INTO {schema}claim (domain, owner, resource, since) VALUES ('x.fr', 'test', 'default/x', {at})"
+    )
+    world.execute(
+        f"INSERT INTO {schema}known (owner, kind, object, since)"
+        f" VALUES ('test', 'EntitlementSource', 'default/a', {at})"
+    )
+    with opened(bare_url) as database:
+        database.migrate()
+        seen = database.snapshot({X}, ())
+    assert set(seen.ledger) == {row}
+    assert (seen.claims[X].resource, seen.claims[X].terms) == (ResourceKey("default", "x"), None)
+    assert [(known.scope.key.name, known.terms) for known in seen.known.values()] == [("a", None)]
+
+
 def upgrade_to(url: str, version: str) -> None:
     """Our tables as an earlier program left them."""
     gate = Gate(lambda: url)
