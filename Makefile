@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install sandbox test proof lint format envtest faults outcomes bench clean
+.PHONY: help install sandbox test proof lint format envtest faults outcomes mutation bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -44,6 +44,11 @@ faults: install ## Write docs/faults.md anew from what the end-to-end tests see
 
 outcomes: install ## Write docs/outcomes.md anew from what the tests of planning see
 	MDC_WRITE_TABLES=1 $(BIN)/pytest tests/unit/planning/test_outcomes.py
+
+mutation: install ## Break what decides about rights, one expression at a time; MUTANTS="controller.planning.guard*" chooses
+	$(UV) sync --frozen --quiet --inexact --group mutation
+	$(BIN)/mutmut run $(MUTANTS)
+	@$(BIN)/mutmut results
 
 bench: install ## Measure speed as ratios against a baseline in the same run
 	$(BIN)/python -m bench

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from controller.entitlements.answer import MAX_BODY, MAX_DEPTH, MAX_NAME, MAX_NAMES, Received, read_answer
+from controller.entitlements.answer import MAX_BODY, MAX_DEPTH, MAX_NAME, MAX_NAMES, Received, read_answer, read_names
 from controller.entitlements.source import Reply
 from controller.planning.facts import AnswerReason as R
 from controller.planning.facts import Entitled, Malformed, Partial, Unavailable, Unknown, Verdict
@@ -298,3 +298,28 @@ def test_a_valid_document_is_read_as_it_says(document: Any) -> None:
 @given(status=st.integers(100, 599).filter(lambda status: not 200 <= status < 300), body=st.binary())
 def test_no_status_but_2xx_is_ever_a_list(status: int, body: bytes) -> None:
     assert isinstance(received(body, status=status).verdict, Unknown | Unavailable)
+
+
+LISTED = b'{"entitlements": {"can_admin_maildomains": []}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (Received(300), Unavailable(R.REDIRECT)),
+        (Received(200, JSON, LISTED), Entitled(frozenset())),
+        (Received(200, JSON, LISTED, content_encoding="Identity"), Entitled(frozenset())),
+        (Received(200, JSON, LISTED, content_encoding="gzip"), Malformed(R.NOT_JSON)),
+        (Received(200, "application/json; charset=latin-1", LISTED), Malformed(R.NOT_JSON)),
+        (Received(200, "text/html", LISTED), Malformed(R.NOT_JSON)),
+        (Received(200, JSON, LISTED[:-1]), Malformed(R.NOT_JSON)),
+        (Received(200, JSON, LISTED[:-1] + b', "n": NaN}'), Malformed(R.NOT_JSON)),
+    ],
+)
+def test_what_surrounds_a_list_decides_whether_it_is_one(body: Received, verdict: Verdict) -> None:
+    assert read_answer(body).verdict == verdict
+
+
+@pytest.mark.parametrize(("blanks", "verdict"), [(508, Entitled), (509, Partial)])
+def test_the_longest_name_is_still_a_name(blanks: int, verdict: type[Verdict]) -> None:
+    assert isinstance(read_names([" " * blanks + "x.fr"]), verdict)
