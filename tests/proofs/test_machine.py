@@ -26,7 +26,7 @@ from tests.support.stage import MemoryStage, SqlStage, Stage
 
 STEPS = int(os.environ.get("MDC_PROOF_STEPS", "0"))
 """How many steps to play; 0 = those of the usual tests."""
-PARTS = {"memory": (500, 0.85), "sqlite": (105, 0.13), "postgresql": (35, 0.02)}
+PARTS = {"memory": (350, 0.85), "sqlite": (70, 0.13), "postgresql": (35, 0.02)}
 """Steps of the usual tests, and the share of a proof."""
 AN_EXAMPLE = 35
 """Steps of a world, on average at least."""
