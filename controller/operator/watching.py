@@ -17,6 +17,9 @@ from controller.resources.model import GROUP, VERSION, Kind
 BACKOFFS = (1.0, 2.0, 3.0, 5.0, 8.0)
 """Seconds between attempts before a refusal counts as lasting. An API server that is away never does."""
 
+CLOSING = 10.0
+"""Seconds that the watches have to end; what is left then ends with the process."""
+
 _TOLD_BY_US = ("kopf._core.reactor.running", "kopf._core.reactor.orchestration")
 """Loggers that repeat, with a traceback, what ends the watch."""
 
@@ -51,8 +54,18 @@ class Watch:
         """
         self._stop.set()
         try:
-            await kopf.run_tasks(self._tasks, ignored=self._older)
+            # A request under way when kopf ends by itself is not cancelled, but waited for with all its retries.
+            async with asyncio.timeout(CLOSING):
+                await kopf.run_tasks(self._tasks, ignored=self._older)
+        except TimeoutError:
+            self._raise_failure()
         except Exception as error:  # noqa: BLE001  # kopf does not publish its errors
+            raise explained(error) from None
+
+    def _raise_failure(self) -> None:
+        ended = (task for task in self._tasks if task.done() and not task.cancelled())
+        error = next((error for task in ended if isinstance(error := task.exception(), Exception)), None)
+        if error is not None:
             raise explained(error) from None
 
 

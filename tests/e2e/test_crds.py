@@ -178,7 +178,7 @@ def test_a_status_is_kept_whole_and_only_written_by_its_own_door(kubectl: Kubect
         (
             "MailDomain",
             "NAME DOMAIN MODE READY REASON ADMINS DESIRED HELD AGE",
-            "commune commune.example Enforce False RevocationsHeld 12 11 20",
+            "commune commune.example Enforce False RevocationsHeld 12 11 22",
         ),
         (
             "EntitlementSource",
