@@ -21,7 +21,7 @@ sandbox: install ## Show the whole story on this machine: no cluster, no network
 	@$(BIN)/maildomain-controller sandbox
 
 test: install ## Run all tests; the end-to-end layer where `make envtest` has built the API server
-	$(BIN)/pytest -n 4 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 proof: install ## Play 20,000 steps of generated worlds; the number of rights that were lost by accident
 	MDC_PROOF_STEPS=20000 $(BIN)/pytest tests/proofs -k nobody_loses

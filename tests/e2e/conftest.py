@@ -35,8 +35,6 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
         yield name
 
 
-# Before the plugin that runs tests side by side reads the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip the layer where it can't run and is not required; leave whichever test comes first the time to start it."""
     here = Path(__file__).parent
@@ -44,10 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reason = reason_to_skip()
     if layer and reason:
         config.stash[skipped] = f"{reason}; {len(layer)} tests did not run"
-    files = sorted({item.path for item in layer})
     for item in layer:
-        # Where tests run side by side, two of them have an API server, each with every other file.
-        item.add_marker(pytest.mark.xdist_group(f"control-plane-{files.index(item.path) % 2}"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(START_AND_TEST))
         if reason:

@@ -35,6 +35,7 @@ from controller.planning.changes import Adoption, Changes, Grant, NotEntitled, R
 from controller.planning.facts import (
     Access,
     AccessId,
+    Agreed,
     Case,
     CaseState,
     DomainId,
@@ -608,6 +609,7 @@ def everything(world: MailWorld, database: MailDatabase) -> Changes:
         forgotten=forgotten,
         restorations=(Restoration(removed),),
         released=tuple(database.snapshot((), ()).pins.values()),
+        agreed=(Agreed(DomainName("x.fr"), "mode=Enforce"),),
     )
     missing = [item.name for item in fields(changes) if not getattr(changes, item.name)]
     assert not missing, f"a kind of change that no crash has met: {missing}"
