@@ -299,9 +299,18 @@ def plain(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+MEMORY = Path("/dev/shm")
+PLENTY = 8 * 1024**3
+"""Bytes of memory that the databases of all tests never come near."""
+
+
 def scratch(prefix: str) -> Path:
-    """A folder that goes with this process; whoever uses it until the end registers after it."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    """A folder that goes with this process; whoever uses it until the end registers after it.
+
+    A thousand databases are a million files: in memory, where there is plenty of it.
+    """
+    in_memory = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > PLENTY
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY if in_memory else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
@@ -366,8 +375,9 @@ def started_server() -> Server:
         process = get_server(folder / "data", cleanup_mode="delete")
     server = Server(process, Path(str(make_url(process.get_uri()).query["host"])))
     with psycopg.connect(server.url, autocommit=True) as connection:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
             connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("ALTER SYSTEM SET max_wal_size = '64MB'")
         connection.execute("SELECT pg_reload_conf()")
     return server
 
@@ -420,7 +430,7 @@ def fresh_database(dialect: str, folder: Path, *, migrated: bool = True) -> Iter
         return
     name = f"mdc_test_{secrets.token_hex(6)}"
     with psycopg.connect(plain(postgresql_server()), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY file_copy')
     try:
         yield url_of(name)
     finally:
