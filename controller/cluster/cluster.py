@@ -132,7 +132,7 @@ class Cluster:
                 "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
             )
             response = await self._client.call_api(method, url, headers, _request_timeout=TIMEOUT)
-            await response.read()  # type: ignore[no-untyped-call]  # not typed
+            await response.read()  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
             return self._client.response_deserialize(response, {"200": "object"}).data
 
         try:

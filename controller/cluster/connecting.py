@@ -38,7 +38,7 @@ async def open_client() -> ApiClient:
         if named or "KUBERNETES_SERVICE_HOST" not in os.environ:
             await _load_file(named or _HOME_CONFIG, configuration)
         else:
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # not typed
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
         return ApiClient(configuration)
     except (ConfigException, OSError, YAMLError, ValueError, TypeError, AttributeError):
         # The last three are what the client makes of a file that is YAML and no kubeconfig.
@@ -61,7 +61,7 @@ async def access_of(configuration: Configuration) -> Access:
 
 
 async def _load_file(path: str, configuration: Configuration) -> None:
-    loader = await load_kube_config(  # type: ignore[no-untyped-call]  # not typed
+    loader = await load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
         path, client_configuration=configuration, persist_config=False
     )
     read_at = time.monotonic()
@@ -72,4 +72,4 @@ async def _load_file(path: str, configuration: Configuration) -> None:
             await loader.load_and_set(target)
             read_at = time.monotonic()
 
-    configuration.refresh_api_key_hook = reread  # type: ignore[assignment]  # typed after its default, None
+    configuration.refresh_api_key_hook = reread  # type: ignore[assignment]  # its type is inferred from the default, None; the client calls it when it is set

@@ -5,8 +5,10 @@ What only the pace of asking depends on is no term. Neither are the grants of a 
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
-from controller.resources.maildomain import MailDomain, Mode
+from controller.resources.maildomain import MailDomain, Mode, Ownership
+from controller.resources.names import ResourceKey
 from controller.resources.source import EntitlementSourceSpec, Provider
 
 VERSION = "version"
@@ -26,14 +28,22 @@ def terms_of_source(spec: EntitlementSourceSpec, version: str) -> str:
 
 def terms_of_domain(resource: MailDomain, mode: Mode) -> str:
     """The terms of one MailDomain, in the mode that counts."""
-    sources = _digest(sorted(map(str, resource.source_keys)))
-    return _written({MODE: mode.value, OWNERSHIP: resource.spec.ownership.value, SOURCE_REFS: sources})
+    return _of_domain(mode, resource.spec.ownership, resource.source_keys)
+
+
+# Thousands of domains share a few.
+@lru_cache(maxsize=1024)
+def _of_domain(mode: Mode, ownership: Ownership, sources: tuple[ResourceKey, ...]) -> str:
+    references = _digest(sorted(map(str, sources)))
+    return _written({MODE: mode.value, OWNERSHIP: ownership.value, SOURCE_REFS: references})
 
 
 def changed(before: str | None, now: str) -> tuple[str, ...]:
     """What differs, by name. An object whose terms nobody has noted was last judged by an older version."""
     if before is None:
         return (VERSION,)
+    if before == now:
+        return ()
     known = _read(before)
     return tuple(name for name, value in _read(now).items() if known.get(name) != value)
 

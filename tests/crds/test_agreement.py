@@ -18,7 +18,7 @@ from controller.resources.model import Resource
 from tests.support.crd import Schema, crd, nodes, without_nulls
 from tests.support.declared import EXTERNAL, LEAST, MAILDOMAIN, STATIC, WHOLE, Absent, Step, changed
 
-SPECS: dict[str, type[BaseModel]] = {kind: model.model_fields["spec"].annotation for kind, model in MODELS.items()}  # type: ignore[misc]  # a spec is a model
+SPECS: dict[str, type[BaseModel]] = {kind: model.model_fields["spec"].annotation for kind, model in MODELS.items()}  # type: ignore[misc]  # pydantic gives any annotation; that of a spec is a model
 KINDS = sorted(SPECS)
 
 

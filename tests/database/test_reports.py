@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -51,12 +52,10 @@ def test_what_waits_on_an_object_is_told_with_people_and_evidence(database: Mail
 
 
 @pytest.mark.parametrize("over", [{"closed": True}, {"expires_at": MOMENT}])
-def test_a_hold_that_is_over_waits_for_nobody(
-    database: MailDatabase, world: MailWorld, over: dict[str, object]
-) -> None:
+def test_a_hold_that_is_over_waits_for_nobody(database: MailDatabase, world: MailWorld, over: dict[str, Any]) -> None:
     kept = scene(world).kept
     standing = replace(hold(kept), expires_at=datetime.now(UTC) + timedelta(hours=1))
-    write(database, Changes(holds=(replace(standing, **over),)))  # type: ignore[arg-type]  # fields of a table
+    write(database, Changes(holds=(replace(standing, **over),)))
     assert database.holds_of(SCOPE) == ()
 
 

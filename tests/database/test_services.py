@@ -8,7 +8,7 @@ from controller.errors import Frozen, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.services import ServiceFacts
 from controller.planning.changes import Changes
-from controller.resources.names import ResourceKey
+from controller.resources.names import DomainName, ResourceKey
 from tests.support.database import MailWorld, opened, watched
 from tests.support.permissions import (
     COMMUNE,
@@ -340,8 +340,8 @@ def test_many_domains_are_written_a_few_at_a_time(
         world.domain(name)
         world.user(f"u@{name}")
     with database.seized() as epoch:
-        claims = tuple((name, ResourceKey("org", name.replace(".", "-"))) for name in names)
-        database.write(Changes(claims=claims), epoch=epoch)  # type: ignore[arg-type]  # texts are names
+        claims = tuple((DomainName(name), ResourceKey("org", name.replace(".", "-"))) for name in names)
+        database.write(Changes(claims=claims), epoch=epoch)
     domains = [maildomain(name.replace(".", "-"), domain=name, default="member") for name in names]
 
     outcome = commune.decide(*domains, role("member", "All"))
