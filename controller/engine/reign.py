@@ -25,6 +25,7 @@ from controller.engine.news import DEAF_AFTER, News
 from controller.engine.reports import (
     Population,
     Report,
+    measure,
     publish,
     report_domains,
     report_interrupted,
@@ -44,7 +45,7 @@ from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
 from controller.observability.lasting import LastingFailures
 from controller.observability.metrics import Metrics
-from controller.planning.facts import CaseState, Snapshot, UserId
+from controller.planning.facts import Snapshot, UserId
 from controller.planning.features import ALL_FEATURES, Features
 from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import Plan, Question, plan
@@ -600,24 +601,3 @@ class _Sight:
 
 def _failing(key: ResourceKey) -> str:
     return f"EntitlementSource {key}"
-
-
-def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
-    """Set the gauges after a pass."""
-    oldest = min((case.opened_at for case in snapshot.cases), default=snapshot.taken_at)
-    suspected = [case.opened_at for case in snapshot.cases if case.state is CaseState.SUSPECTED]
-    since = min((hold.since for hold in decided.holds), default=snapshot.taken_at)
-    metrics.gauges(
-        leading=True,
-        epoch=snapshot.epoch,
-        frozen=snapshot.freeze is not None,
-        open_cases=len(snapshot.cases),
-        oldest_case_seconds=(snapshot.taken_at - oldest).total_seconds(),
-        unconfirmed=len(suspected),
-        oldest_unconfirmed_seconds=(snapshot.taken_at - min(suspected, default=snapshot.taken_at)).total_seconds(),
-        held=sum(len(domain.held) for domain in decided.domains),
-        pending=sum(domain.difference.pending for domain in decided.domains),
-        contested=sum(domain.contested for domain in decided.domains),
-        holds=len(decided.holds),
-        oldest_hold_seconds=(snapshot.taken_at - since).total_seconds(),
-    )

@@ -1,4 +1,4 @@
-"""What is told about a pass? Statuses that differ, and Events on transitions; nothing when nothing happened."""
+"""What is told about a pass? Statuses that differ, Events on transitions, and gauges."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -10,10 +10,11 @@ from typing import Any
 from controller.engine.desk import Desk
 from controller.engine.triggers import Pokes, Target
 from controller.engine.world import Kind, World
+from controller.observability.metrics import Metrics
 from controller.planning.conditions import interrupted_conditions, stalled_conditions
-from controller.planning.facts import Hold, Scope, UserId
+from controller.planning.facts import CaseState, Hold, Scope, Snapshot, UserId
 from controller.planning.health import SourceHealth
-from controller.planning.plan import DomainPlan
+from controller.planning.plan import DomainPlan, Plan
 from controller.planning.status import Round, Status, Wave, domain_status, overlaid_status, source_status
 from controller.planning.supposing import BlastRadius
 from controller.resources.conditions import ConditionType, Reason
@@ -208,3 +209,24 @@ def _removal(report: Report) -> dict[str, Any] | None:
 def _condition(status: Status, kind: ConditionType) -> Mapping[str, Any] | None:
     conditions: Sequence[Mapping[str, Any]] = status.get("conditions", ())
     return next((condition for condition in conditions if condition["type"] == kind), None)
+
+
+def measure(metrics: Metrics, decided: Plan, snapshot: Snapshot) -> None:
+    """Set the gauges after a pass."""
+    oldest = min((case.opened_at for case in snapshot.cases), default=snapshot.taken_at)
+    suspected = [case.opened_at for case in snapshot.cases if case.state is CaseState.SUSPECTED]
+    since = min((hold.since for hold in decided.holds), default=snapshot.taken_at)
+    metrics.gauges(
+        leading=True,
+        epoch=snapshot.epoch,
+        frozen=snapshot.freeze is not None,
+        open_cases=len(snapshot.cases),
+        oldest_case_seconds=(snapshot.taken_at - oldest).total_seconds(),
+        unconfirmed=len(suspected),
+        oldest_unconfirmed_seconds=(snapshot.taken_at - min(suspected, default=snapshot.taken_at)).total_seconds(),
+        held=sum(len(domain.held) for domain in decided.domains),
+        pending=sum(domain.difference.pending for domain in decided.domains),
+        contested=sum(domain.contested for domain in decided.domains),
+        holds=len(decided.holds),
+        oldest_hold_seconds=(snapshot.taken_at - since).total_seconds(),
+    )

@@ -9,7 +9,8 @@ import pytest
 
 from controller.errors import DatabaseUnavailable
 from controller.maildb.database import MailDatabase
-from tests.support.database import MailWorld, at_each_statement, everything, scene, write_and_die
+from tests.support.changes import everything, scene
+from tests.support.database import MailWorld, at_each_statement, write_and_die
 
 MOST_STATEMENTS = 60
 

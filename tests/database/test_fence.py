@@ -10,7 +10,8 @@ from controller.errors import LeaseHeld, PlanOutdated
 from controller.maildb import connecting
 from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes
-from tests.support.database import MailWorld, grant, opened, write
+from tests.support.changes import grant, write
+from tests.support.database import MailWorld, opened
 
 NO_TIME = timedelta(0)
 

@@ -6,7 +6,8 @@ import pytest
 
 from controller.errors import Frozen
 from controller.maildb.database import MailDatabase
-from tests.support.database import MailWorld, opened, scene, watched, write
+from tests.support.changes import scene, write
+from tests.support.database import MailWorld, opened, watched
 
 
 def frozen(dialect: str) -> str:

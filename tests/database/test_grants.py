@@ -15,7 +15,8 @@ from controller.maildb.journal import Selection
 from controller.planning.changes import Changes
 from controller.planning.facts import CaseState, Scope
 from controller.resources.names import DomainName
-from tests.support.database import SOURCE, MailWorld, case, fresh_database, hold, opened, scene
+from tests.support.changes import SOURCE, case, hold, scene
+from tests.support.database import MailWorld, fresh_database, opened
 from tests.support.permissions import COMMUNE, binding, maildomain, role
 from tests.support.roles import SCRIPT, as_role, psql, with_role
 from tests.support.services import household

@@ -17,17 +17,8 @@ from controller.maildb.own import SCHEMA, VERSIONS, own_tables
 from controller.planning.changes import Changes
 from controller.planning.facts import CaseState
 from controller.resources.names import DomainName, ResourceKey
-from tests.support.database import (
-    OWNER,
-    TABLES,
-    MailWorld,
-    case,
-    grant,
-    opened,
-    revocation,
-    scene,
-    write,
-)
+from tests.support.changes import case, grant, revocation, scene, write
+from tests.support.database import OWNER, TABLES, MailWorld, opened
 
 X = DomainName("x.fr")
 

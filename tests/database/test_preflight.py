@@ -5,7 +5,8 @@ import pytest
 from controller.errors import DatabaseUnavailable, MigrationNeeded, SchemaUnknown
 from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes
-from tests.support.database import MailWorld, application_ddl, grant, opened
+from tests.support.changes import grant
+from tests.support.database import MailWorld, application_ddl, opened
 
 ACCESS = "messages_maildomainaccess"
 

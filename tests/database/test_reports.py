@@ -12,7 +12,8 @@ from controller.maildb.journal import Selection
 from controller.planning.changes import Changes
 from controller.planning.facts import Access, AccessId, CaseState, Scope
 from controller.resources.names import DomainName
-from tests.support.database import MOMENT, SOURCE, MailWorld, case, hold, scene, write
+from tests.support.changes import MOMENT, SOURCE, case, hold, scene, write
+from tests.support.database import MailWorld
 
 X = DomainName("x.fr")
 SCOPE = Scope("EntitlementSource", SOURCE)

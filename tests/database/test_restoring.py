@@ -15,17 +15,8 @@ from controller.planning.changes import Changes, Denied, Revocation
 from controller.planning.facts import Access, Activity, CaseState, Origin
 from controller.planning.restoring import SkipReason
 from controller.resources.names import DomainName
-from tests.support.database import (
-    SOURCE,
-    MailWorld,
-    access,
-    adoption,
-    case,
-    opened,
-    revocation,
-    watched,
-    write,
-)
+from tests.support.changes import SOURCE, access, adoption, case, revocation, write
+from tests.support.database import MailWorld, opened, watched
 
 X = DomainName("x.fr")
 ACCESS = "messages_maildomainaccess"

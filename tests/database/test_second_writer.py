@@ -6,7 +6,8 @@ from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes, Denied, Revocation
 from controller.planning.facts import Access, Contest, Holding, Seal
 from controller.resources.names import DomainName, Email
-from tests.support.database import SOURCE, MailWorld, access, grant, opened, revocation, write
+from tests.support.changes import SOURCE, access, grant, revocation, write
+from tests.support.database import MailWorld, opened
 
 X = DomainName("x.fr")
 

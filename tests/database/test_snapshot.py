@@ -9,23 +9,8 @@ from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes, Denied, Revocation, Withdrawn
 from controller.planning.facts import Activity, CaseState, Claim, Granted, Known, Origin, Scope
 from controller.resources.names import DomainName, Email, ResourceKey
-from tests.support.database import (
-    MOMENT,
-    OWNER,
-    SOURCE,
-    MailWorld,
-    access,
-    adoption,
-    at_each_statement,
-    case,
-    fill,
-    grant,
-    hold,
-    opened,
-    scene,
-    watched,
-    write,
-)
+from tests.support.changes import MOMENT, SOURCE, access, adoption, case, grant, hold, scene, write
+from tests.support.database import OWNER, MailWorld, at_each_statement, fill, opened, watched
 
 X = DomainName("x.fr")
 DAY = timedelta(hours=24)

@@ -15,22 +15,8 @@ from controller.maildb.journal import Selection
 from controller.planning.changes import Changes, Denied, Grant, Revocation
 from controller.planning.facts import CaseState
 from controller.resources.names import DomainName, ResourceKey
-from tests.support.database import (
-    SOURCE,
-    MailWorld,
-    Scene,
-    access,
-    adoption,
-    at_each_statement,
-    case,
-    grant,
-    hold,
-    opened,
-    revocation,
-    scene,
-    watched,
-    write,
-)
+from tests.support.changes import SOURCE, Scene, access, adoption, case, grant, hold, revocation, scene, write
+from tests.support.database import MailWorld, at_each_statement, opened, watched
 
 X = DomainName("x.fr")
 ACCESS = "messages_maildomainaccess"

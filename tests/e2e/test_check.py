@@ -12,7 +12,8 @@ from controller.planning.changes import Changes
 from controller.resources.names import DomainName, ResourceKey
 from controller.sandbox.deploycenter import Behaviour
 from tests.support.apiserver import ControlPlane
-from tests.support.database import opened, write
+from tests.support.changes import write
+from tests.support.database import opened
 from tests.support.operator import NAMESPACE, OWNER, install
 from tests.support.town import Town, eventually, founded
 

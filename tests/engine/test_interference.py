@@ -13,7 +13,8 @@ from controller.observability.lasting import LASTING
 from controller.observability.metrics import Metrics
 from controller.planning.changes import Changes
 from controller.resources.names import ResourceKey
-from tests.support.database import MailWorld, access, opened, revocation
+from tests.support.changes import access, revocation
+from tests.support.database import MailWorld, opened
 from tests.support.operating import SOURCE, FakeWorld, Operating
 
 DOMAIN = "x-fr"

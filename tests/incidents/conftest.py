@@ -7,7 +7,8 @@ import pytest
 from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes
 from controller.sandbox.deploycenter import Account, Double, Organization, World
-from tests.support.database import MailWorld, database, database_url, grant, world, write
+from tests.support.changes import grant, write
+from tests.support.database import MailWorld, database, database_url, world
 from tests.support.deploycenter import API_KEY, PIVOT
 from tests.support.operating import Operating
 from tests.support.planning import maildomain

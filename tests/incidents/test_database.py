@@ -12,7 +12,8 @@ from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes
 from controller.resources.names import DomainName
 from controller.settings import Settings
-from tests.support.database import MailWorld, at_each_statement, grant, opened, scene
+from tests.support.changes import grant, scene
+from tests.support.database import MailWorld, at_each_statement, opened
 from tests.support.operating import Operating
 from tests.support.towns import rows, settle_town
 
