@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from controller.entitlements.source import Reply
-from controller.planning.facts import Answer, Malformed, Subject, Unavailable, UserId
+from controller.planning.facts import Answer, Malformed, Subject, Unavailable, Unknown, UserId
 from controller.resources.names import ResourceKey
 
 
@@ -15,11 +15,17 @@ class AnswerBook:
 
     source: ResourceKey
     _answers: dict[UserId, Answer] = field(default_factory=dict)
+    _unopened: dict[UserId, Subject] = field(default_factory=dict)
 
     @property
     def answers(self) -> Mapping[UserId, Answer]:
         """The last answers, failed asks included."""
         return self._answers
+
+    @property
+    def unopened(self) -> Mapping[UserId, Subject]:
+        """What was asked where nothing was said about domains: another organization may open the answer."""
+        return self._unopened
 
     @property
     def oldest(self) -> Answer | None:
@@ -42,16 +48,20 @@ class AnswerBook:
             siret=reply.siret,
         )
         self._answers[subject.user] = answer
+        self._unopened.pop(subject.user, None)
+        if isinstance(reply.verdict, Unknown):
+            self._unopened[subject.user] = subject
         return answer
 
     def forget(self, user: UserId) -> bool:
         """Drop the answer about one user; return whether there was one."""
+        self._unopened.pop(user, None)
         return self._answers.pop(user, None) is not None
 
     def forget_all_but(self, users: AbstractSet[UserId]) -> None:
         """Drop the answers about users who can't be asked about any more."""
         for user in self._answers.keys() - users:
-            del self._answers[user]
+            self.forget(user)
 
 
 def answered(answer: Answer | None) -> bool:

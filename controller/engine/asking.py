@@ -54,6 +54,8 @@ class Askers:
     def see(self, directory: Directory, epoch: int) -> None:
         """Note who there is to ask about, and under which epoch."""
         self._directory, self._epoch = directory, epoch
+        for asking in self._tasks.values():
+            asking.desk.ask_anew(directory.subject)
 
     async def serve(self, desk: Desk, source: Source | None) -> None:
         """Ask a source for a desk, or nobody. A source that is another one than before gets a task of its own."""
@@ -105,6 +107,9 @@ class Askers:
         self.metrics.answered(desk.key, type(reply.verdict).__name__, reply.requests)
         before = desk.phase
         matters = desk.receive(subject, reply, now)
+        if self._directory is not None:
+            # The question may have changed while it was put.
+            desk.ask_anew(self._directory.subject, only=subject.user)
         if isinstance(reply.verdict, Unavailable) and reply.verdict.reason in REFUSALS and desk.refusal is None:
             log.warning("source_refused", source=str(desk.key), reason=reply.verdict.reason.value)
             desk.refuse(reply.verdict.reason, now)

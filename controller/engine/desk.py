@@ -5,7 +5,7 @@ wave is ripe: all its cases are judged together. Times are seconds of one monoto
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -177,6 +177,15 @@ class Desk:
     def hurry(self, users: Collection[UserId]) -> None:
         """Ask about these soon, at the rate that is permitted anyway; who waits already waits no second time."""
         self._urgent |= dict.fromkeys(user for user in sorted(users) if user in self._users)
+
+    def ask_anew(self, present: Callable[[UserId], Subject | None], *, only: UserId | None = None) -> None:
+        """Ask soon about those of whom nothing was said, where another question would be put now.
+
+        A siret that was declared since then, or a claim, does not wait for a whole round.
+        """
+        unopened = self.book.unopened
+        among = unopened if only is None else unopened.keys() & {only}
+        self.hurry([user for user in among if present(user) not in (None, unopened[user])])
 
     def request(self, *, everybody: bool) -> int:
         """Ask for a wave as soon as possible; return the number of the first one that begins after this moment."""

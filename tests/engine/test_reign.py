@@ -13,10 +13,11 @@ from controller.maildb.database import MailDatabase
 from controller.maildb.journal import Selection
 from controller.maildb.writing import Written
 from controller.planning.changes import Changes
-from controller.planning.facts import AnswerReason, Subject, Unavailable, Verdict
+from controller.planning.facts import AnswerReason, Subject, Unavailable, Unknown, Verdict
 from controller.planning.features import Features
 from tests.support.database import MailWorld
 from tests.support.operating import SOURCE, Operating, admins, counting, town
+from tests.support.town import SIRET
 
 
 def down(_: Subject) -> Verdict:
@@ -42,6 +43,46 @@ async def test_a_new_user_is_granted_without_waiting_for_a_wave(operating: Opera
     world.user("new@x.fr")
     operating.source.says["new@x.fr"] = frozenset({"x.fr"})
     await operating.settle(2)
+    assert admins(world, "x.fr") == 1
+
+
+def turned_away(subject: Subject) -> Verdict | None:
+    """The service answers about members of an organization only."""
+    return None if subject.sirets else Unknown(AnswerReason.NO_SIRET)
+
+
+async def test_who_was_turned_away_is_asked_again_as_soon_as_an_organization_is_declared(
+    operating: Operating, world: MailWorld
+) -> None:
+    world.user("ada@y.fr")
+    world.domain("x.fr")
+    world.domain("y.fr")
+    operating.source.says["ada@y.fr"] = frozenset({"x.fr", "y.fr"})
+    operating.source.instead = turned_away
+    operating.domain("x.fr")
+    await operating.settle()
+    await operating.settle(60)
+    assert operating.source.asked == ["ada@y.fr"], "the same question is not put again"
+    operating.domain("y.fr", organization={"siret": SIRET})
+    await operating.settle(2)
+    assert (admins(world, "x.fr"), admins(world, "y.fr")) == (1, 1)
+    assert operating.source.asked == ["ada@y.fr"] * 2
+
+
+async def test_an_organization_that_is_declared_while_somebody_is_asked_about_counts_as_well(
+    operating: Operating, world: MailWorld
+) -> None:
+    world.user("ada@y.fr")
+    world.domain("x.fr")
+    operating.source.says["ada@y.fr"] = frozenset({"x.fr"})
+    operating.source.instead = turned_away
+    operating.source.open.clear()
+    operating.domain("x.fr")
+    await operating.turn_while_asking()
+    operating.domain("y.fr", organization={"siret": SIRET})
+    await operating.turn_while_asking()
+    operating.source.open.set()
+    await operating.settle()
     assert admins(world, "x.fr") == 1
 
 

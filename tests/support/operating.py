@@ -107,8 +107,13 @@ class ScriptedSource:
     instead: Callable[[Subject], Verdict | None] = lambda _: None
     """A verdict in place of the list, where it is not None."""
     asked: list[str] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, asks wait for their answers."""
     sold: dict[str, bool] = field(default_factory=dict)
     """Whether an organization has bought the service of this source, by siret."""
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     async def ask(self, subject: Subject) -> Reply:
         """Answer from the script. A question about a subscription is about nobody."""
@@ -116,6 +121,7 @@ class ScriptedSource:
             return Reply(Entitled(frozenset()), can_access=self.sold.get(subject.sirets[0]), requests=1)
         email = subject.email.reveal()
         self.asked.append(email)
+        await self.open.wait()
         names = frozenset(DomainName(name) for name in self.says.get(email, ()))
         return Reply(self.instead(subject) or Entitled(names), requests=1)
 
@@ -204,6 +210,12 @@ class Operating:
             if self.quiet:
                 return
         raise AssertionError("the loop does not come to rest")
+
+    async def turn_while_asking(self) -> None:
+        """One turn that waits for no answer; whoever is due is being asked about afterwards."""
+        await self.reign.turn()
+        for _ in range(10):
+            await asyncio.sleep(0)
 
     async def wave(self) -> None:
         """Let one interval pass, with its confirmation."""
