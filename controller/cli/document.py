@@ -133,6 +133,65 @@ class Applied(Part):
     adoptions: int
 
 
+ServiceState = Literal["Usable", "Inactive", "NotSubscribed", "Unknown", "NotListed"]
+
+
+class ServiceChange(Part):
+    """One service of one domain, and what becomes of the rows about it."""
+
+    name: str = Field(description="of the CatalogService")
+    state: ServiceState = Field(
+        description="Unknown: no source says whether it is bought; NotListed: the domain lists it no more"
+    )
+    allowed: int = Field(description="members who may open it by what is declared")
+    stale: int = Field(description="members of whom it is not known: their rows are kept, and none are made")
+    gains: int = Field(description="people who may open it as readers see it, and could not before")
+    loses: int = Field(description="people who could open it, and may no more")
+
+
+class ServiceDomain(Part):
+    """One MailDomain that decides on services, or does no more."""
+
+    namespace: str
+    name: str
+    domain: str
+    advisory: bool = Field(description="only audited: nobody is kept out")
+    members: int
+    would_lose: int = Field(description="members who would lose a service if this were enforced; 0 where it is")
+    held: int = Field(description="members who wait for approval to be let in")
+    services: tuple[ServiceChange, ...]
+
+
+class SubscriptionSource(Part):
+    """One EntitlementSource that was asked whether services are bought."""
+
+    namespace: str
+    name: str
+    asked: int = Field(description="organizations")
+    subscribed: int
+    not_subscribed: int
+    unknown: int
+    unavailable: int
+    requests: int
+
+
+class ServiceCounts(Part):
+    """The sums over all domains and services."""
+
+    domains: int
+    gains: int
+    loses: int
+    held: int
+
+
+class Services(Part):
+    """Who may open which service: what the rows would say, or do now, that they did not before."""
+
+    counts: ServiceCounts
+    domains: tuple[ServiceDomain, ...]
+    sources: tuple[SubscriptionSource, ...]
+
+
 class ShownFreeze(Part):
     """What stops every write."""
 
@@ -159,6 +218,8 @@ class PlanDocument(Part):
     domains: tuple[Domain, ...]
     holds: tuple[ShownHold, ...]
     sources: tuple[ShownSource, ...]
+    services: Annotated[Services | SkipJsonSchema[None], Optional] = None
+    """Left out where nothing is declared about services."""
     frozen: Annotated[ShownFreeze | SkipJsonSchema[None], Optional] = None
     applied: Annotated[Applied | SkipJsonSchema[None], Optional] = None
 

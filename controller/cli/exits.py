@@ -1,6 +1,6 @@
 """Which exit code does a run end with? They never overlap; the most serious finding wins (DESIGN section 7)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,9 @@ from controller.resources.conditions import Reason
 
 if TYPE_CHECKING:
     from controller.engine.once import Outcome
+    from controller.permissions.effects import Effect
     from controller.planning.plan import DomainPlan
+    from controller.resources.names import ResourceKey
 
 
 class Exit(IntEnum):
@@ -49,9 +51,10 @@ def most_serious(findings: Collection[Exit]) -> Exit:
 def of_plan(outcome: "Outcome") -> Exit:
     """The code of `plan`: what it would do, what it would hold, and whom it could not ask."""
     domains = outcome.plan.domains
+    effects = [effect for each in _effects(outcome).values() for effect in each.values()]
     findings = {
-        Exit.GRANTS: any(domain.grants or _founds(domain) for domain in domains),
-        Exit.REVOCATIONS: any(domain.revocations for domain in domains),
+        Exit.GRANTS: any(domain.grants or _founds(domain) for domain in domains) or any(one.gains for one in effects),
+        Exit.REVOCATIONS: any(domain.revocations for domain in domains) or any(one.loses for one in effects),
         Exit.HELD: any(domain.waits for domain in domains) or bool(outcome.services and outcome.services.holds),
         Exit.UNAVAILABLE: sources_failed(outcome) or bool(outcome.troubles),
     }
@@ -62,6 +65,11 @@ def of_result(outcome: "Outcome") -> Exit:
     """The code of `apply`: what it carried out is no finding any more."""
     code = of_plan(outcome)
     return Exit.DONE if code in (Exit.GRANTS, Exit.REVOCATIONS) else code
+
+
+def _effects(outcome: "Outcome") -> "Mapping[ResourceKey, Mapping[str, Effect]]":
+    """Who gains or loses a service counts as much as who becomes an administrator, or is one no more."""
+    return outcome.services.effects if outcome.services is not None else {}
 
 
 def _founds(domain: "DomainPlan") -> bool:
@@ -75,7 +83,9 @@ def _founds(domain: "DomainPlan") -> bool:
 def sources_failed(outcome: "Outcome") -> bool:
     """Whether a source that is referenced is not there or could not be asked. Single users are only counted."""
     missing = any(domain.standing.refusal is Reason.SOURCE_NOT_FOUND for domain in outcome.plan.domains)
-    return missing or any(source.health.failed for source in outcome.sources)
+    accounts = outcome.services.accounts if outcome.services is not None else ()
+    failed = (source.health.failed for source in outcome.sources)
+    return missing or any(failed) or any(account.trouble is not None for account in accounts)
 
 
 def of_error(error: ControllerError) -> Exit:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from controller.cli.document import Domain, PlanDocument
-from controller.cli.wording import Command, approval, frozen, has_changes, summary
+from controller.cli.document import Domain, PlanDocument, ServiceChange
+from controller.cli.wording import Command, approval, frozen, has_changes, service_lines, summary
 
 
 def to_markdown(document: PlanDocument, command: Command) -> str:
@@ -22,6 +22,12 @@ def _lines(document: PlanDocument, command: Command) -> Iterator[str]:
         yield "| domain | mode | grants | revocations | held | adoptions | suppressed | ready |"
         yield "|---|---|--:|--:|--:|--:|--:|---|"
         yield from map(_row, changed)
+    services = list(service_lines(document.services)) if document.services is not None else []
+    if services:
+        yield ""
+        yield "| domain | service | state | allowed | gain | lose | stale |"
+        yield "|---|---|---|--:|--:|--:|--:|"
+        yield from (_service(domain.domain, service) for domain, service in services)
     if document.holds:
         yield ""
         yield "**Waiting for approval**"
@@ -37,3 +43,9 @@ def _row(domain: Domain) -> str:
     numbers = (len(domain.grants), len(domain.revocations), len(domain.held), domain.adoptions, suppressed)
     counts = " | ".join(str(number) for number in numbers)
     return f"| `{domain.domain}` | {domain.mode} | {counts} | {domain.condition('Ready').reason} |"
+
+
+def _service(domain: str, service: ServiceChange) -> str:
+    numbers = (service.allowed, service.gains, service.loses, service.stale)
+    counts = " | ".join(str(number) for number in numbers)
+    return f"| `{domain}` | {service.name} | {service.state} | {counts} |"

@@ -143,6 +143,9 @@ def _warn(outcome: "Outcome", approve: Collection[str]) -> None:
             warn(f"EntitlementSource {source.key}: {source.health.trouble.value}: {source.health.trouble.text}")
         if source.health.canary_wrong:
             warn(f"EntitlementSource {source.key}: {Reason.CANARY_WRONG.value}: {Reason.CANARY_WRONG.text}")
+    for account in outcome.services.accounts if outcome.services is not None else ():
+        if account.trouble is not None:
+            warn(f"EntitlementSource {account.key}: {account.trouble.value}: {account.trouble.text}")
     for domain in outcome.plan.domains:
         refusal = domain.standing.refusal
         if refusal is not None:

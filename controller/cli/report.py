@@ -20,6 +20,7 @@ from controller.cli.document import (
     Suppressed,
     Users,
 )
+from controller.cli.servicereport import report_services, row_digests
 from controller.planning.conditions import domain_conditions
 from controller.planning.facts import Freeze, Hold, UserId
 from controller.planning.founding import founding
@@ -27,6 +28,7 @@ from controller.planning.plan import DomainPlan, Plan
 
 if TYPE_CHECKING:
     from controller.engine.once import Outcome, SourceReport
+    from controller.engine.services import ServiceOutcome
 
 
 def report(outcome: "Outcome", *, show_pii: bool = False) -> PlanDocument:
@@ -38,11 +40,12 @@ def report(outcome: "Outcome", *, show_pii: bool = False) -> PlanDocument:
     return PlanDocument(
         api_version="maildomain.dev/v1alpha1",
         kind="Plan" if applied is None else "Result",
-        digest=digest(outcome.plan),
+        digest=digest(outcome.plan, outcome.services),
         counts=_counts(domains),
         domains=domains,
         holds=tuple(_hold(hold) for hold in sorted(outcome.holds, key=_hold_order)),
         sources=tuple(_source(item) for item in sorted(outcome.sources, key=lambda item: item.key)),
+        services=None if outcome.services is None else report_services(outcome.services),
         frozen=shown_freeze(outcome.question.snapshot.freeze),
         applied=None if applied is None else Applied(**asdict(applied)),
     )
@@ -55,10 +58,11 @@ def shown_freeze(freeze: Freeze | None) -> ShownFreeze | None:
     return ShownFreeze(by="Process" if freeze.since is None else "Database", since=freeze.since, reason=freeze.reason)
 
 
-def digest(plan: Plan) -> str:
+def digest(plan: Plan, services: "ServiceOutcome | None" = None) -> str:
     """A digest of what the plan does and holds: no times, no ids of rows, holds or cases, no counts of anything else.
 
-    Two plans with the same digest change the same accesses for the same reasons.
+    Where rows about services differ it covers what these will say. Two plans with the same digest change the same
+    accesses for the same reasons.
     """
     domains = [
         {
@@ -72,7 +76,9 @@ def digest(plan: Plan) -> str:
         for item in sorted(plan.domains, key=lambda item: item.standing.resource.key)
     ]
     holds = sorted([str(hold.scope), hold.limit, sorted(map(list, hold.accesses))] for hold in plan.holds)
-    content = json.dumps({"domains": domains, "holds": holds}, sort_keys=True, separators=(",", ":"))
+    rows = row_digests(services) if services is not None else {}
+    covered = {"domains": domains, "holds": holds, **({"services": rows} if rows else {})}
+    content = json.dumps(covered, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
 

@@ -7,8 +7,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.cli.document import Change, Domain, PlanDocument, ShownSource
-from controller.cli.wording import Command, approval, counted, frozen, is_worth_a_line, summary
+from controller.cli.document import Change, Domain, PlanDocument, ShownSource, SubscriptionSource
+from controller.cli.wording import (
+    Command,
+    ServiceLine,
+    approval,
+    counted,
+    frozen,
+    is_worth_a_line,
+    service_lines,
+    summary,
+)
 
 CHANGES_SHOWN = 40
 
@@ -36,6 +45,8 @@ def print_plan(document: PlanDocument, command: Command, console: Console) -> No
         console.print(line)
     if len(changes) > CHANGES_SHOWN:
         console.print(f"... and {len(changes) - CHANGES_SHOWN} more; -o json has them all")
+    if document.services is not None and (lines := list(service_lines(document.services))):
+        console.print(_services(lines))
     for hold in document.holds:
         held = f"{hold.count} held by {hold.scope}, limit {hold.limit}"
         console.print(Text(held, style="bold yellow"))
@@ -44,6 +55,8 @@ def print_plan(document: PlanDocument, command: Command, console: Console) -> No
         console.print(Text(frozen(document.frozen), style="bold yellow"))
     for source in document.sources:
         console.print(Text(_asked(source), style="dim"))
+    for center in document.services.sources if document.services is not None else ():
+        console.print(Text(_asked_about_subscriptions(center), style="dim"))
     console.print(Text(summary(document), style="bold"))
 
 
@@ -62,6 +75,31 @@ def _table(domains: list[Domain]) -> Table:
         cells = (str(column[line] or "-") for column in numbers.values())
         table.add_row(domain.domain, domain.mode, Text(ready.reason, style=_COLOURS[ready.status]), *cells)
     return table
+
+
+def _services(lines: list[ServiceLine]) -> Table:
+    """One line a service of a domain that changes, or of which something is not known."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("DOMAIN", "SERVICE", "STATE"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("ALLOWED", "GAIN", "LOSE", "STALE"):
+        table.add_column(heading, justify="right")
+    for domain, service in lines:
+        numbers = (service.allowed, service.gains, service.loses, service.stale)
+        table.add_row(domain.domain, service.name, service.state, *(str(number or "-") for number in numbers))
+    return table
+
+
+def _asked_about_subscriptions(source: SubscriptionSource) -> str:
+    kinds = {
+        "subscribed": source.subscribed,
+        "not subscribed": source.not_subscribed,
+        "unknown": source.unknown,
+        "unavailable": source.unavailable,
+    }
+    said = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
+    asked = f"{counted(source.asked, 'organization')} asked, {counted(source.requests, 'request')}"
+    return f"source {source.namespace}/{source.name}: {asked}: {said}"
 
 
 def _changes(domain: Domain) -> Iterator[Text]:

@@ -1,10 +1,18 @@
 """Which words do all forms of a plan share? The summary line, what is worth a line, and how to approve a hold."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from controller.cli.document import Domain, PlanDocument, ShownFreeze
+from controller.cli.document import (
+    Domain,
+    PlanDocument,
+    ServiceChange,
+    ServiceCounts,
+    ServiceDomain,
+    Services,
+    ShownFreeze,
+)
 
 PROGRAM = "maildomain-controller"
 
@@ -49,7 +57,23 @@ def summary(document: PlanDocument) -> str:
         parts = [(done.grants, "granted"), (done.revocations, "revoked"), (done.adoptions, "adopted")]
     doing = _said([*parts, (counts.held, "held")]) or "nothing to do"
     waiting = _said([(counts.pending, "pending"), (counts.ambiguous, "ambiguous")])
-    return f"{counted(counts.domains, 'domain')}: {doing}" + (f"; {waiting}" if waiting else "")
+    told = f"{counted(counts.domains, 'domain')}: {doing}" + (f"; {waiting}" if waiting else "")
+    return told if document.services is None else f"{told}; services: {_services(document.services.counts)}"
+
+
+def _services(counts: ServiceCounts) -> str:
+    return _said([(counts.gains, "gained"), (counts.loses, "lost"), (counts.held, "held")]) or "nothing to do"
+
+
+ServiceLine = tuple[ServiceDomain, ServiceChange]
+
+
+def service_lines(services: Services) -> Iterator[ServiceLine]:
+    """The services of a domain of which people have to know: they change, or something of them is not known."""
+    for domain in services.domains:
+        for service in domain.services:
+            if service.gains or service.loses or service.stale:
+                yield domain, service
 
 
 def _said(parts: Iterable[tuple[int, str]]) -> str:

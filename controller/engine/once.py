@@ -28,7 +28,7 @@ from controller.planning.standing import ClaimRules, Standing, resolve
 from controller.planning.supposing import supposing
 from controller.resources.conditions import Reason
 from controller.resources.documents import Declarations
-from controller.resources.maildomain import Mode
+from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import Email, ResourceKey
 from controller.resources.source import EntitlementSource
 
@@ -87,7 +87,7 @@ class Outcome:
     troubles: Mapping[ResourceKey, Reason] = field(default_factory=dict)
     """Why domains could not be created or changed."""
     services: ServiceOutcome | None = None
-    """What was decided about services; None where nothing is declared about them, and in `plan`."""
+    """What was decided about services; None where nothing is declared about them, or nobody was asked."""
 
     @property
     def holds(self) -> tuple[Hold, ...]:
@@ -109,8 +109,12 @@ async def plan_once(
     """
     run = _Run(database, declared, options, secrets, progress, Roster(features=options.features))
     try:
-        question = await run.suppose(options.supposed) if options.supposed else await run.ask_all()
-        return run.outcome(question, plan(question), applied=None)
+        if options.supposed is not None:
+            question = await run.suppose(options.supposed)
+            return run.outcome(question, plan(question), applied=None)
+        question = await run.ask_all()
+        outcome = run.outcome(question, plan(question), applied=None)
+        return outcome if options.only is not None else await run.about_services(outcome)
     finally:
         await run.roster.close()
 
@@ -282,11 +286,12 @@ class _Run:
         return self.outcome(question, decided, applied)
 
     async def about_services(self, outcome: Outcome) -> Outcome:
-        """Decide on services as well, once everything about administrators stands."""
+        """Decide on services as well, once everything about administrators stands, or as if it did."""
         snapshot = outcome.question.snapshot
-        if snapshot.freeze is not None or not snapshot.migrated:
+        writing = outcome.applied is not None
+        if snapshot.freeze is not None or (writing and not snapshot.migrated):
             return outcome
-        domains = [standing.resource for standing in outcome.question.standings if standing.admitted]
+        domains = [self._supposed(standing.resource) for standing in outcome.question.standings if standing.admitted]
         services = await decide_once(
             self.database,
             self.declared,
@@ -294,8 +299,16 @@ class _Run:
             approvals=outcome.question.approvals,
             secrets=self.secrets,
             roster=Roster(self.roster.lanes, self.options.features),
+            changes=None if writing else outcome.plan.changes,
         )
         return replace(outcome, services=services)
+
+    def _supposed(self, domain: MailDomain) -> MailDomain:
+        """The domain with the mode that is thought of."""
+        mode = self.options.as_if
+        if mode is None:
+            return domain
+        return domain.model_copy(update={"spec": domain.spec.model_copy(update={"mode": mode})})
 
     def question(self, snapshot: Snapshot, *, confirm_after: timedelta | None) -> Question:
         return Question(

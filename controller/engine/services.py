@@ -5,13 +5,15 @@
 The same for the loop and for a run on files; what differs is only who gathers the inputs.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from controller.engine.subscriptions import SourceAccount
 from controller.maildb.database import MailDatabase
 from controller.maildb.services import DomainRows, ServiceChanges, ServiceFacts
+from controller.permissions.effects import Effect, effects
 from controller.permissions.realm import Court, Subscribed, convene
-from controller.permissions.rows import Ruling, StandingRows, rule
+from controller.permissions.rows import RowChanges, Ruling, StandingRows, rule
 from controller.planning.difference import NOWHERE, locate
 from controller.planning.facts import Claim, DomainId, Hold, Holding, Scope, UserId
 from controller.planning.guard import RESTRICTIONS, Approvals, Bench
@@ -61,7 +63,7 @@ class ServicePlan:
     question: ServiceQuestion
     court: Court
     decided: Mapping[ResourceKey, Decided]
-    cleared: tuple[tuple[DomainId, DomainName], ...]
+    cleared: Mapping[DomainId, MailDomain]
     """Domains that decide on no services any more."""
 
     @property
@@ -83,10 +85,19 @@ class ServiceOutcome:
     question: ServiceQuestion
     court: Court
     decided: Mapping[ResourceKey, Decided]
-    written: int
-    """Domains of which something was written."""
+    effects: Mapping[ResourceKey, Mapping[str, Effect]] = field(default_factory=dict)
+    """What becomes of each domain of which something was written, or would be, by service."""
+    cleared: tuple[MailDomain, ...] = ()
+    """Those of them that decide on no services any more."""
     used: tuple[Hold, ...] = ()
     """Holds whose approval was carried out."""
+    accounts: tuple[SourceAccount, ...] = ()
+    """How the sources of subscriptions did, where they were asked for this."""
+
+    @property
+    def written(self) -> int:
+        """Domains of which something was written."""
+        return len(self.effects)
 
     @property
     def holds(self) -> tuple[Hold, ...]:
@@ -124,11 +135,9 @@ def plan_services(question: ServiceQuestion) -> ServicePlan:
         if realm.key in acting and realm.key not in question.undecided
         for item, row in (acting[realm.key],)
     }
-    cleared = tuple(
-        (row, item.domain)
-        for item, row in acting.values()
-        if item.spec.service_access is None and row in question.facts.digests
-    )
+    cleared = {
+        row: item for item, row in acting.values() if item.spec.service_access is None and row in question.facts.digests
+    }
     return ServicePlan(question, court, decided, cleared)
 
 
@@ -137,49 +146,58 @@ def carry_out(database: MailDatabase, plan: ServicePlan) -> ServiceOutcome:
 
     Blocks. Raises `Frozen` and `PlanOutdated`; what was written before stands.
     """
-    writing = _Writing(database, plan)
-    writing.clear()
-    for some in _portions(plan.differing):
-        writing.settle(some)
-    writing.close_holds()
-    return ServiceOutcome(plan.question, plan.court, writing.decided, writing.written, writing.used)
+    facts = plan.question.facts
+    return _Pass(database, plan, lambda changes: database.write_services(changes, epoch=facts.epoch)).outcome()
 
 
-class _Writing:
-    """One pass while it is being carried out."""
+def foresee(database: MailDatabase, plan: ServicePlan) -> ServiceOutcome:
+    """What `carry_out` would do now. Blocks."""
+    return _Pass(database, plan, lambda _: None).outcome()
 
-    def __init__(self, database: MailDatabase, plan: ServicePlan) -> None:
+
+class _Pass:
+    """One pass while it is being carried out, or only thought through."""
+
+    def __init__(self, database: MailDatabase, plan: ServicePlan, write: Callable[[ServiceChanges], None]) -> None:
         facts = plan.question.facts
-        self.decided = dict(plan.decided)
-        self.written = 0
-        self._database = database
         self._plan = plan
+        self._decided = dict(plan.decided)
+        self._effects: dict[ResourceKey, Mapping[str, Effect]] = {}
+        self._database = database
+        self._write = write
         self._facts = facts
         self._bench = Bench(
             facts.taken_at, plan.question.approvals, {hold.id: hold for hold in facts.holds}, facts.spent_holds
         )
 
-    def clear(self) -> None:
-        self._write(ServiceChanges(cleared=self._plan.cleared))
-        self.written += len(self._plan.cleared)
+    def outcome(self) -> ServiceOutcome:
+        """Go through everything that differs, domains that decide no more first."""
+        self._clear()
+        for some in _portions(self._plan.differing):
+            self._settle(some)
+        self._close_holds()
+        cleared, used = tuple(self._plan.cleared.values()), tuple(self._bench.used.values())
+        return ServiceOutcome(self._plan.question, self._plan.court, self._decided, self._effects, cleared, used)
 
-    def settle(self, some: Sequence[Decided]) -> None:
+    def _clear(self) -> None:
+        cleared = self._plan.cleared
+        for row, item in cleared.items():
+            standing = self._database.service_rows([row])[row]
+            self._effects[item.key] = effects(RowChanges(gone=frozenset(standing.said)), standing)
+        self._write(ServiceChanges(cleared=tuple((row, item.domain) for row, item in cleared.items())))
+
+    def _settle(self, some: Sequence[Decided]) -> None:
         rows = self._database.service_rows([item.row for item in some])
         settled = [self._hold(item, rows[item.row]) for item in some]
-        self.decided.update((item.resource.key, item) for item in settled)
+        self._decided.update((item.resource.key, item) for item in settled)
         domains = tuple(changed for item in settled if (changed := self._changed(item, rows[item.row])) is not None)
         self._write(ServiceChanges(domains, holds=self._changed_holds({item.scope for item in settled})))
-        self.written += len(domains)
 
-    def close_holds(self) -> None:
+    def _close_holds(self) -> None:
         """Close what nobody waits for any more. A domain that is not decided now keeps what waits, while it lasts."""
-        decided = {item.scope for item in self.decided.values()}
+        decided = {item.scope for item in self._decided.values()}
         self._bench.keep(self._bench.undecided(judged=decided, gathered=decided))
         self._write(ServiceChanges(holds=tuple(hold for hold in self._bench.over() if hold.id not in self._bench.used)))
-
-    @property
-    def used(self) -> tuple[Hold, ...]:
-        return tuple(self._bench.used.values())
 
     def _hold(self, item: Decided, standing: StandingRows) -> Decided:
         """Hold whoever would be let in because restrictions end, but for those of whom a person has approved it."""
@@ -196,6 +214,7 @@ class _Writing:
         digest, changes = item.ruling.digest, item.ruling.changes(standing)
         if not changes and digest == self._facts.digests.get(item.row):
             return None
+        self._effects[item.resource.key] = effects(changes, standing)
         return DomainRows(item.row, item.resource.domain, digest, changes)
 
     def _changed_holds(self, scopes: Collection[Scope]) -> tuple[Hold, ...]:
@@ -207,9 +226,6 @@ class _Writing:
         ]
         used = [replace(hold, closed=True) for hold in self._bench.used.values() if hold.scope in scopes]
         return (*standing, *used)
-
-    def _write(self, changes: ServiceChanges) -> None:
-        self._database.write_services(changes, epoch=self._facts.epoch)
 
 
 def _portions(items: Iterable[Decided]) -> Iterator[list[Decided]]:

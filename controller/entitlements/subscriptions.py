@@ -4,7 +4,7 @@ One question an organization and service, with the siret that is meant and no ot
 answers about administrators would open the door of somebody else here.
 """
 
-from controller.entitlements.source import Source
+from controller.entitlements.source import Reply, Source
 from controller.planning.facts import Subject, UserId
 from controller.resources.names import Email
 from controller.resources.source import EntitlementSource, Organization
@@ -22,7 +22,6 @@ def for_subscriptions(source: EntitlementSource) -> EntitlementSource:
     return source.model_copy(update={"spec": source.spec.model_copy(update={"provider": provider})})
 
 
-async def ask_subscription(source: Source, siret: str, probe: Email) -> bool | None:
-    """Whether the organization has an active subscription; None when the source does not say. Never raises."""
-    reply = await source.ask(Subject(_NOBODY, probe, sirets=(siret,)))
-    return reply.can_access
+async def ask_subscription(source: Source, siret: str, probe: Email) -> Reply:
+    """Ask whether the organization has an active subscription. Never raises."""
+    return await source.ask(Subject(_NOBODY, probe, sirets=(siret,)))

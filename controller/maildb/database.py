@@ -45,6 +45,7 @@ from controller.maildb.services import (
 )
 from controller.maildb.status import StatusFacts, read_owners, read_status
 from controller.maildb.writing import Written, write_changes
+from controller.permissions.rows import StandingRows
 from controller.planning.changes import Changes
 from controller.planning.facts import Claim, DomainId, Freeze, Hint, Removal, Scope, Snapshot, UserId
 from controller.resources.names import DomainName
@@ -285,16 +286,18 @@ class MailDatabase:
     # --- services ---
 
     def service_facts(self) -> ServiceFacts:
-        """Everything that deciding about services needs, at one moment. Raises `SchemaUnknown`, `MigrationNeeded`."""
+        """Everything that deciding about services needs, at one moment; works before the first `migrate`.
+
+        Raises `SchemaUnknown`, or `MigrationNeeded` when our tables are of another version.
+        """
         with self._reading() as connection:
-            self._require_version(connection)
-            return read_service_facts(connection, self._known(connection), self.owner)
+            migrated = self._is_migrated(connection)
+            return read_service_facts(connection, self._known(connection), self.owner, migrated=migrated)
 
     def has_service_rows(self) -> bool:
         """Whether this owner has ever decided on services, and has not taken that back. Raises `MigrationNeeded`."""
         with self._reading() as connection:
-            self._require_version(connection)
-            return any_service_rows(connection, self.owner)
+            return self._is_migrated(connection) and any_service_rows(connection, self.owner)
 
     def claims(self) -> Mapping[DomainName, Claim]:
         """Who has won which domain, of this owner. Raises `MigrationNeeded`."""
@@ -310,9 +313,10 @@ class MailDatabase:
             return read_purchases(connection, self.owner, domain)
 
     def service_rows(self, domains: Collection[DomainId]) -> ServiceRows:
-        """The rows about services of these domains. Raises `MigrationNeeded`."""
+        """The rows about services of these domains; none before the first `migrate`. Raises `MigrationNeeded`."""
         with self._reading() as connection:
-            self._require_version(connection)
+            if not self._is_migrated(connection):
+                return {domain: StandingRows() for domain in domains}
             return read_service_rows(connection, self.owner, domains)
 
     def write_services(self, changes: ServiceChanges, *, epoch: int) -> None:

@@ -71,15 +71,22 @@ class ServiceChanges:
         return bool(self.domains or self.cleared or self.holds)
 
 
-def read_service_facts(connection: Connection, application: Application, owner: str) -> ServiceFacts:
-    """Read what is decided on and compared first, in the transaction of `connection`."""
+def read_service_facts(connection: Connection, application: Application, owner: str, *, migrated: bool) -> ServiceFacts:
+    """Read what is decided on and compared first, in the transaction of `connection`.
+
+    Before the first `migrate` there are people alone.
+    """
+    now = connection.execute(select(database_time())).scalar_one()
+    population = read_population(connection, application)
+    if not migrated:
+        return ServiceFacts(population, epoch=0, taken_at=now)
     own = own_tables(connection.dialect.name)
     marks = own.service_domain.c
     digests = select(dashed(marks.maildomain_id).label("domain"), marks.digest).where(marks.owner == owner)
     return ServiceFacts(
-        population=read_population(connection, application),
+        population=population,
         epoch=fence.read_epoch(connection, own, owner),
-        taken_at=connection.execute(select(database_time())).scalar_one(),
+        taken_at=now,
         digests={row.domain: row.digest for row in connection.execute(digests)},
         holds=tuple(hold for hold in read_open_holds(connection, own, owner) if kind_of(hold) == RESTRICTIONS),
         spent_holds=read_spent_holds(connection, own, owner),

@@ -23,6 +23,8 @@ class Person:
         return self.email.key if self.email is not None else ""
 
 
+Right = tuple[str, str]
+"""The name of a domain, and the id of a person who administers it."""
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -67,6 +69,14 @@ class Census:
             admins=holders,
             administers={person_id: frozenset(names) for person_id, names in administers.items()},
         )
+
+    def after(self, granted: Iterable[Right], revoked: Iterable[Right]) -> "Census":
+        """The same people once these rights of administrators have been granted, and those revoked."""
+        rights = {(name, person) for name, ids in self.admins.items() for person in ids}
+        admins: dict[str, list[str]] = defaultdict(list)
+        for name, person in (rights - set(revoked)) | set(granted):
+            admins[name].append(person)
+        return Census.of(self.people.values(), admins)
 
     def named(self, key: str) -> tuple[Person, ...]:
         """Whom an e-mail means: the active people who have it, or, if there are none, the others."""

@@ -34,6 +34,11 @@ class Said(NamedTuple):
     """Kept from before, because it is not known now."""
 
     @property
+    def served(self) -> bool:
+        """Whether readers are told that it may be opened: what is only audited keeps nobody out."""
+        return self.allowed or self.advisory
+
+    @property
     def restricted(self) -> bool:
         """Whether it is a deprecated restriction that keeps somebody out."""
         return not self.allowed and not self.advisory and self.reason == AccessReason.LEGACY_GROUP

@@ -69,9 +69,14 @@ def examine(
     return SourceHealth(state.key, counts, not state.gathered, stale, trouble, state.canary_wrong)
 
 
+def trouble_of(refusal: AnswerReason) -> Reason:
+    """The reason to give for a source that can't be asked."""
+    return _REFUSALS.get(refusal, Reason.UNREACHABLE)
+
+
 def _trouble(state: SourceState, counts: Tally, wave: Collection[Answer]) -> Reason | None:
     if state.refusal is not None:
-        return _REFUSALS.get(state.refusal, Reason.UNREACHABLE)
+        return trouble_of(state.refusal)
     if too_many(counts.failed, counts.asked):
         return Reason.UNREACHABLE
     closed = sum(isinstance(answer.verdict, Unknown) and answer.verdict.reason in _CLOSED for answer in wave)
