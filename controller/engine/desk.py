@@ -12,7 +12,15 @@ from enum import Enum, auto
 from controller.engine.answers import AnswerBook, answered
 from controller.engine.subjects import canary_id, is_canary
 from controller.entitlements.source import Reply
-from controller.planning.facts import Answer, AnswerReason, Entitled, Partial, Subject, User, UserId, Verdict
+from controller.planning.facts import (
+    Answer,
+    AnswerReason,
+    Listed,
+    Subject,
+    User,
+    UserId,
+    Verdict,
+)
 from controller.planning.identity import askable
 from controller.planning.sources import Tally, tally
 from controller.resources.names import DomainName, ResourceKey
@@ -353,12 +361,12 @@ class Desk:
 
 
 def _names(answer: Answer, domains: set[DomainName]) -> bool:
-    return isinstance(answer.verdict, Entitled | Partial) and not answer.verdict.domains.isdisjoint(domains)
+    return isinstance(answer.verdict, Listed) and not answer.verdict.domains.isdisjoint(domains)
 
 
 def _matters(before: Answer | None, answer: Answer, holder: bool) -> bool:  # noqa: FBT001  # a fact about the user
     if before is not None and before.verdict == answer.verdict:
         return False
-    named = isinstance(answer.verdict, Entitled | Partial) and bool(answer.verdict.domains)
-    had = before is not None and isinstance(before.verdict, Entitled | Partial) and bool(before.verdict.domains)
+    named = isinstance(answer.verdict, Listed) and bool(answer.verdict.domains)
+    had = before is not None and isinstance(before.verdict, Listed) and bool(before.verdict.domains)
     return holder or named or had

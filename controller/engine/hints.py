@@ -5,7 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from controller.engine.answers import AnswerBook
 from controller.planning.difference import NOWHERE, locate
-from controller.planning.facts import Entitled, Hint, Partial, Snapshot, UserId
+from controller.planning.facts import (
+    Hint,
+    Listed,
+    Snapshot,
+    UserId,
+)
 from controller.planning.identity import askable
 from controller.planning.standing import Standing
 from controller.resources.names import DomainName, Email, ResourceKey
@@ -45,5 +50,5 @@ def _named_for(domain: DomainName, book: AnswerBook) -> set[UserId]:
     return {
         user
         for user, answer in book.answers.items()
-        if isinstance(answer.verdict, Entitled | Partial) and domain in answer.verdict.domains
+        if isinstance(answer.verdict, Listed) and domain in answer.verdict.domains
     }

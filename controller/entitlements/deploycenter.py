@@ -18,7 +18,15 @@ from controller.entitlements.answer import MAX_BODY, Received, read_answer
 from controller.entitlements.pacing import CircuitOpen, Lane, Pace, Turn, parse_retry_after
 from controller.entitlements.posting import NO_USAGE, Posting
 from controller.entitlements.source import Reply
-from controller.planning.facts import AnswerReason, Entitled, Malformed, Partial, Subject, Unavailable, Unknown, UserId
+from controller.planning.facts import (
+    AnswerReason,
+    Listed,
+    Malformed,
+    Subject,
+    Unavailable,
+    Unknown,
+    UserId,
+)
 from controller.resources.names import Email, ResourceKey
 from controller.resources.source import DeployCenter
 
@@ -176,7 +184,7 @@ class DeployCenterSource:
         except (httpx.InvalidURL, UnicodeError):
             return Reply(Unknown(AnswerReason.REFUSED))
         reply = await self._ask(subject.user, url)
-        return replace(reply, siret=attempt.siret) if isinstance(reply.verdict, Entitled | Partial) else reply
+        return replace(reply, siret=attempt.siret) if isinstance(reply.verdict, Listed) else reply
 
     def _url(self, email: Email, attempt: _Try) -> httpx.URL:
         ours = {

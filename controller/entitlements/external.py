@@ -18,6 +18,7 @@ from controller.errors import ProviderUnusable
 from controller.planning.facts import (
     AnswerReason,
     Entitled,
+    Listed,
     Malformed,
     Partial,
     Subject,
@@ -119,7 +120,7 @@ def read_reply(said: object) -> Reply:
 
 
 def _verdict(said: Any) -> Verdict:
-    if isinstance(said, Entitled | Partial):
+    if isinstance(said, Listed):
         domains: Any = said.domains
         if not isinstance(domains, frozenset | set | list | tuple):
             return _WRONG_SHAPE

@@ -35,10 +35,9 @@ class KeepReason(StrEnum):
     NO_EMAIL = "NoEmail"
     SOURCE_SILENT = "SourceSilent"
 
-    @property
-    def closes_case(self) -> bool:
-        """Whether it says that the row is right; a silent source says nothing and leaves the case open."""
-        return self is not KeepReason.SOURCE_SILENT
+
+_OPEN = (None, KeepReason.SOURCE_SILENT)
+"""What closes no case: a row that is suspect, and a silent source, which says nothing. Any other row is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +115,9 @@ def compare(
     source of the domain has a fresh `Entitled` answer for that user and none names the domain (invariant 1).
     """
     denied = identities.matching(domain.spec.denied_admins)
-    named = {user for voice in voices for user in voice.names.get(domain.domain, ())} - denied
+    named = frozenset().union(*(voice.names.get(domain.domain, ()) for voice in voices)) - denied
     unclear = named & identities.ambiguous
-    desired = frozenset(named - unclear)
+    desired = named - unclear
     pending = _undeliverable(domain, voices, identities)
     if located.row is None:
         return Difference(
@@ -127,22 +126,14 @@ def compare(
 
     rows = snapshot.accesses.get(located.row.id, ())
     holders = {row.user for row in rows}
-    admins = tuple(row for row in rows if row.admin)
-    owned = frozenset(row.id for row in admins if row.id in snapshot.ledger)
+    admins = tuple([row for row in rows if row.admin])
+    owned = frozenset([row.id for row in admins if row.id in snapshot.ledger])
     protected = identities.matching(domain.spec.protected_admins)
-    view = _View(domain, voices, snapshot, frozenset(named), protected, owned)
+    view = _View(domain, voices, snapshot, named, protected, owned)
     absent = desired - holders
-    vanished = frozenset(user for user in absent if _contest(snapshot, located.row.id, user).vanished)
-    suspects, kept = [], {}
-    for row in admins:
-        if row.user in denied:
-            continue
-        if (keep := view.reason_to_keep(row)) is None:
-            suspects.append(view.suspect(row))
-        else:
-            kept[row.id] = keep
-    leaving = {item.access.id for item in suspects}
-    staying = [row for row in admins if row.id not in owned | leaving and row.user not in denied]
+    vanished = {user for user in absent if _contest(snapshot, located.row.id, user).vanished}
+    judged = [(row, view.reason_to_keep(row)) for row in admins if row.user not in denied]
+    foreign = [row for row, keep in judged if keep is not None and row.id not in owned]
     return Difference(
         located,
         desired=desired,
@@ -152,13 +143,13 @@ def compare(
             Grant(located.row.id, domain.domain, user, view.naming(user), identity=view.identity(user))
             for user in sorted(absent - vanished)
         ),
-        adoptable=_adoptable(domain, staying, desired, view),
-        suspects=tuple(suspects),
-        denied=tuple(row for row in admins if row.user in denied),
-        settled=frozenset(row for row, keep in kept.items() if keep.closes_case),
-        protected=sum(row.user in protected for row in admins),
-        pinned=sum(row.id in snapshot.pins for row in admins),
-        contested=len(vanished) + sum(keep is KeepReason.CONTESTED for keep in kept.values()),
+        adoptable=_adoptable(domain, foreign, desired, view),
+        suspects=tuple([view.suspect(row) for row, keep in judged if keep is None]),
+        denied=tuple([row for row in admins if row.user in denied]),
+        settled=frozenset([row.id for row, keep in judged if keep not in _OPEN]),
+        protected=sum([row.user in protected for row in admins]),
+        pinned=sum([row.id in snapshot.pins for row in admins]),
+        contested=len(vanished) + sum([keep is KeepReason.CONTESTED for _, keep in judged]),
         pending=pending,
         ambiguous=_people(unclear - holders, snapshot),
     )

@@ -1,8 +1,9 @@
 """What about one domain, taken by itself? Its difference and its cases, before anything is judged across domains."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from controller.planning.cases import Docket, update_docket
 from controller.planning.difference import NOWHERE, Difference, Located, compare, withdrawing
@@ -15,9 +16,9 @@ from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import DomainName, ResourceKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draft:
-    """One declared domain, compared, with its cases brought up to date."""
+    """One declared domain, compared, with its cases brought up to date. What every judge asks for is found once."""
 
     standing: Standing
     mode: Mode
@@ -27,33 +28,33 @@ class Draft:
     difference: Difference
     docket: Docket = field(default_factory=Docket)
 
-    @property
+    @cached_property
     def key(self) -> ResourceKey:
         """The resource."""
         return self.standing.resource.key
 
-    @property
+    @cached_property
     def name(self) -> DomainName:
         """The domain."""
         return self.standing.resource.domain
 
-    @property
+    @cached_property
     def scope(self) -> Scope:
         """The resource as holds name it."""
         return Scope("MailDomain", self.key)
 
-    @property
+    @cached_property
     def acts(self) -> bool:
         """Whether anything may be written for it."""
         located = self.difference.located.row is not None
         return self.standing.admitted and located and not self.suspended and self.mode is not Mode.OBSERVE
 
-    @property
+    @cached_property
     def revokes(self) -> bool:
         """Whether revocations may be carried out."""
         return self.acts and self.mode in (Mode.ENFORCE, Mode.WITHDRAW)
 
-    @property
+    @cached_property
     def withdraws(self) -> bool:
         """Whether the domain is given up: no answer is asked for, and nothing goes without approval."""
         return self.acts and self.mode is Mode.WITHDRAW
@@ -104,15 +105,13 @@ class Drafter:
         draft = Draft(standing, mode, suspended, difference)
         if located.row is None or suspended:
             return draft
+        known = self.cases.get(located.row.id, ())
+        if not known and not difference.suspects:
+            return draft
         docket = update_docket(
-            resource.key,
-            resource.domain,
-            difference,
-            self.cases.get(located.row.id, ()),
-            enforced=draft.revokes,
-            now=self.snapshot.taken_at,
+            resource.key, resource.domain, difference, known, enforced=draft.revokes, now=self.snapshot.taken_at
         )
-        return Draft(standing, mode, suspended, difference, docket)
+        return replace(draft, docket=docket)
 
     def _suspended(self, resource: MailDomain, voices: tuple[Voice, ...]) -> Reason | None:
         if self.snapshot.freeze is not None:

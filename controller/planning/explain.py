@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.planning.difference import NOWHERE, KeepReason, locate, reason_to_keep
-from controller.planning.facts import Access, Case, Entitled, Hold, Origin, Partial, UserId
+from controller.planning.facts import (
+    Access,
+    Case,
+    Entitled,
+    Hold,
+    Listed,
+    Origin,
+    UserId,
+)
 from controller.planning.identity import identify
 from controller.planning.plan import DomainPlan, Plan, Question
 from controller.planning.sources import listen
@@ -114,7 +122,7 @@ def _said(question: Question, planned: DomainPlan | None, user: UserId | None, d
                 key,
                 type(verdict).__name__,
                 None if isinstance(verdict, Entitled) else verdict.reason.value,
-                names_domain=isinstance(verdict, Entitled | Partial) and domain in verdict.domains,
+                names_domain=isinstance(verdict, Listed) and domain in verdict.domains,
                 fresh=voice.fresh(user) is not None,
                 age=question.now - answer.at,
                 can_access=answer.can_access,

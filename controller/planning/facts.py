@@ -105,6 +105,9 @@ class Unavailable:
     reason: AnswerReason
 
 
+Listed = Entitled | Partial
+"""A verdict that holds a list of names."""
+
 Verdict = Entitled | Partial | Unknown | Malformed | Unavailable
 
 
@@ -254,8 +257,7 @@ class Evidence:
     siret: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The object whose limit speaks."""
 
     kind: str

@@ -244,9 +244,8 @@ def _plan_domain(
     draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessId], halted: Reason | None
 ) -> DomainPlan:
     difference = draft.difference
-    known = DomainPlan(draft.standing, draft.mode, draft.suspended, difference)
     if not draft.standing.admitted or difference.located.row is None:
-        return known
+        return DomainPlan(draft.standing, draft.mode, draft.suspended, difference)
     removable = len(difference.suspects) + len(difference.denied)
     if not draft.acts:
         return DomainPlan(

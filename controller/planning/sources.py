@@ -10,7 +10,7 @@ from controller.planning.facts import (
     AnswerReason,
     Entitled,
     Evidence,
-    Partial,
+    Listed,
     User,
     UserId,
     Verdict,
@@ -100,9 +100,7 @@ class Voice:
 
     def silent_among(self, users: Iterable[UserId]) -> int:
         """How many of these users have no fresh answer that holds a list."""
-        return sum(
-            (answer := self.fresh(user)) is None or not isinstance(answer.verdict, Entitled | Partial) for user in users
-        )
+        return sum((answer := self.fresh(user)) is None or not isinstance(answer.verdict, Listed) for user in users)
 
     def counts(self, answer: Answer) -> bool:
         """Whether an answer may be decided on."""
@@ -125,7 +123,7 @@ def listen(
     voice = Voice(state, users, now, stale_after, after.total_seconds(), {}, _promises(state.spec))
     for answer in state.answers.values():
         verdict = answer.verdict
-        if isinstance(verdict, Entitled | Partial) and verdict.domains and voice.counts(answer):
+        if isinstance(verdict, Listed) and verdict.domains and voice.counts(answer):
             for domain in verdict.domains:
                 names[domain].append(answer.user)
     return replace(voice, names={domain: tuple(found) for domain, found in names.items()})
@@ -142,7 +140,7 @@ def _promises(spec: EntitlementSourceSpec) -> Mapping[DomainName, tuple[Email, .
 
 def evidence(voice: Voice, answer: Answer) -> Evidence:
     """What an answer proves, without personal data."""
-    names = len(answer.verdict.domains) if isinstance(answer.verdict, Entitled | Partial) else 0
+    names = len(answer.verdict.domains) if isinstance(answer.verdict, Listed) else 0
     return Evidence(voice.key, type(answer.verdict).__name__, names, answer.siret)
 
 

@@ -1,6 +1,7 @@
 """What is a MailDomain? Whose administrators are managed, by which sources, and within which limits."""
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -108,12 +109,12 @@ class MailDomain(Resource):
     kind: Literal["MailDomain"]
     spec: MailDomainSpec
 
-    @property
+    @cached_property
     def domain(self) -> DomainName:
         """The canonical name that it claims."""
         return DomainName(self.spec.domain)
 
-    @property
+    @cached_property
     def source_keys(self) -> tuple[ResourceKey, ...]:
         """The sources that it names, in order, each once."""
         own = self.metadata.namespace

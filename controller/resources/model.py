@@ -190,7 +190,7 @@ class Resource(Declared):
     metadata: Metadata
     status: Mapping[str, Any] = {}
 
-    @property
+    @cached_property
     def key(self) -> ResourceKey:
         """Namespace and name."""
         return self.metadata.key
