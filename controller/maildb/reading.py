@@ -2,12 +2,13 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import Connection, Text, cast, func, select
+from sqlalchemy import Connection, Row, Select, Text, cast, func, select
 
 from controller.maildb.application import Application
 from controller.maildb.columns import among, dashed, database_time
@@ -45,6 +46,8 @@ from controller.resources.names import DomainName, Email, ResourceKey, canonical
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
+PART = 5_000
+"""Rows of a long result that are held at once."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -94,10 +97,10 @@ def read_users(connection: Connection, application: Application) -> Mapping[User
     """All users."""
     table = application.users.c
     claims = cast(table.oidc_claims, Text) if application.shape.claims else cast(None, Text)
-    rows = connection.execute(select(dashed(table.id), table.email, table.is_active, claims)).all()
+    statement = select(dashed(table.id), table.email, table.is_active, claims)
     return {
         key: User(key, Email(email) if email else None, active, texts(stored) if stored else NOTHING)
-        for key, email, active, stored in rows
+        for key, email, active, stored in _by_parts(connection, statement)
     }
 
 
@@ -146,7 +149,7 @@ def _accesses(
     found: dict[DomainId, list[Access]] = {domain: [] for domain in domains}
     # One text for each domain and user, however many rows name it.
     same = {domain: domain for domain in domains}
-    for key, domain, user, admin in connection.execute(statement).all():
+    for key, domain, user, admin in _by_parts(connection, statement):
         known = users.get(user)
         found[domain].append(Access(key, same[domain], known.id if known else user, bool(admin)))
     return {domain: tuple(rows) for domain, rows in found.items() if rows}
@@ -165,8 +168,14 @@ def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, O
     origins = {origin.value: origin for origin in Origin}
     return {
         access: Owned(access, domain, user, origins[origin], since, identity)
-        for access, domain, user, origin, since, identity in connection.execute(statement).all()
+        for access, domain, user, origin, since, identity in _by_parts(connection, statement)
     }
+
+
+def _by_parts(connection: Connection, statement: Select[Any]) -> Iterator[Row[Any]]:
+    """The rows of a long result, which are gone as soon as they are read."""
+    for part in connection.execute(statement).partitions(PART):
+        yield from part
 
 
 def _cases(connection: Connection, own: Own, owner: str) -> tuple[Case, ...]:
