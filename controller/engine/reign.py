@@ -20,6 +20,7 @@ from controller.engine.convergence import Convergence
 from controller.engine.desk import Desk, Phase
 from controller.engine.foundry import Founder, Foundry
 from controller.engine.hints import whom_to_ask
+from controller.engine.lineage import RESTORED, is_behind
 from controller.engine.listing import Absences, Listing, read_listing
 from controller.engine.news import DEAF_AFTER, News
 from controller.engine.reports import (
@@ -97,6 +98,8 @@ class Surroundings:
     """What fails for longer than a term may last."""
     whole_cluster: bool = True
     """Whether this install looks after every namespace."""
+    epochs: set[int] = field(default_factory=set)
+    """Under which this process has worked."""
 
 
 @dataclass(slots=True)
@@ -250,8 +253,7 @@ class Reign:
         if known is not None and known.pulse == pulse and not self._outdated:
             snapshot = known.snapshot
         else:
-            names = {item.domain for item in self.listing.domains}
-            snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
+            snapshot = await self._read(first=known is None)
         self._absences.see(
             {domain: claim.resource for domain, claim in snapshot.claims.items() if claim.owner == database.owner},
             (item.key for item in self.listing.domains),
@@ -277,6 +279,18 @@ class Reign:
         self._askers.see(sight.directory, snapshot.epoch)
         self._brief(sight, now)
         return sight
+
+    async def _read(self, *, first: bool) -> Snapshot:
+        """Read the database. One that was restored is frozen before anything is decided: somebody has to look."""
+        database, names = self.around.database, {item.domain for item in self.listing.domains}
+        snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
+        statuses = (item.status for key, item in self.listing.sources.items() if self._honours(key))
+        if first and snapshot.freeze is None and is_behind(snapshot.epoch, self.around.epochs, statuses):
+            log.warning("database_restored", epoch=snapshot.epoch)
+            await asyncio.to_thread(database.freeze, RESTORED)
+            snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
+        self.around.epochs.add(snapshot.epoch)
+        return snapshot
 
     def _brief(self, sight: "_Sight", now: float) -> None:
         """Tell the desks whom there is to ask, and see what people want by annotations."""
