@@ -320,7 +320,8 @@ async def test_a_freeze_is_seen_within_seconds_and_lifted_as_soon(
     assert b"maildomain_frozen 1.0" in operating.metrics.text()
     operating.source.says["u00001-0@d00001.fr"] = frozenset()
     world.execute(
-        "DELETE FROM messages_maildomainaccess WHERE id IN (SELECT id FROM messages_maildomainaccess LIMIT 1)"
+        "DELETE FROM messages_maildomainaccess WHERE id IN (SELECT a.id FROM messages_maildomainaccess a"
+        " JOIN messages_maildomain d ON d.id = a.maildomain_id WHERE d.name = 'd00002.fr' LIMIT 1)"
     )
     rows, own = world.dump(), world.dump_own()
     await operating.wave()
