@@ -1,6 +1,6 @@
 """What becomes of a database that was restored from an older dump? Nothing, until somebody has looked."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -30,7 +30,7 @@ async def end(process: Operating) -> None:
 def restore(world: MailWorld, terms: int) -> None:
     """Take the database back to what it was so many terms ago."""
     table = "maildomain_controller.fence" if world.dialect == "postgresql" else "mdc_fence"
-    world.execute(f"UPDATE {table} SET epoch = epoch - {terms}")  # noqa: S608  # two fixed names
+    world.execute(f"UPDATE {table} SET epoch = epoch - {terms}")
 
 
 def reconciling(operating: Operating) -> tuple[str, str]:
