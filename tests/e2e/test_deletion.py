@@ -63,6 +63,23 @@ def test_a_resource_that_is_deleted_leaves_its_rows_and_owns_them_when_it_is_bac
     assert place.held() == before
 
 
+def test_what_is_withdrawn_waits_for_its_approval_and_leaves_nothing_to_delete(place: Place) -> None:
+    town, before = place.town, place.town.rows()
+    town.apply(town.maildomain("d002.example", mode="Withdraw"))
+    reason = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
+    town.wait("mdom/d002-example", f"{reason}=RevocationsHeld")
+    town.poke()
+    assert town.rows() == before
+    hold = town.get("mdom", "d002-example").status["hold"]["id"]
+    town.kubectl.run("annotate", "mdom/d002-example", f"maildomain.dev/approve={hold}", "-n", town.namespace)
+    town.wait("mdom/d002-example", f"{reason}=Withdrawn")
+    assert len(town.rows()) == len(before) - 2
+    assert town.get("mdom", "d002-example").status["admins"]["owned"] == 0
+    town.kubectl.run("delete", "mdom", "d002-example", "-n", town.namespace)
+    place.declared_again()
+    assert len(town.rows()) == len(before), "who is declared again is granted again"
+
+
 def test_a_source_that_is_deleted_while_it_is_used_leaves_the_rows(place: Place) -> None:
     before = place.held()
     place.town.kubectl.run("delete", "mdsrc", "dc", "-n", place.town.namespace)
@@ -114,3 +131,20 @@ def test_an_installation_that_is_deleted_leaves_the_rows(place: Place) -> None:
     place.operator = place.town.start()
     place.declared_again()
     assert place.held() == before
+
+
+def test_a_database_that_was_restored_waits_for_somebody_who_looks(place: Place) -> None:
+    town, before = place.town, place.town.rows()
+    assert place.operator.terminate() == 0
+    town.mail.execute("UPDATE maildomain_controller.fence SET epoch = epoch - 1")
+    entitled = place.without_the_rights()
+    place.operator = town.start()
+    reason = "jsonpath={.status.conditions[?(@.type=='Reconciling')].reason}"
+    town.wait("mdsrc/dc", f"{reason}=Frozen")
+    town.poke()
+    assert town.rows() == before
+    entitled()
+    town.mail.execute("DELETE FROM maildomain_controller.frozen")
+    town.wait("mdsrc/dc", f"{reason}=Reconciled")
+    town.ready()
+    assert town.rows() == before
