@@ -79,7 +79,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     GRANT SELECT ON :"app_schema".messages_maildomain, :"app_schema".messages_maildomainaccess TO :"review_role";
     GRANT SELECT ON
         maildomain_controller.alembic_version, maildomain_controller.claim, maildomain_controller.frozen,
-        maildomain_controller.fence, maildomain_controller.service_access TO :"review_role";
+        maildomain_controller.fence, maildomain_controller.service_access, maildomain_controller.service_domain
+        TO :"review_role";
     GRANT INSERT ON maildomain_controller.journal TO :"review_role";
     GRANT SELECT, INSERT, UPDATE, DELETE ON maildomain_controller.hint TO :"review_role";
 \endif

@@ -50,9 +50,21 @@ class Listing:
         return frozenset(limit.window for limit in limits)
 
 
+Objects = Mapping[Kind, Sequence[Mapping[str, Any]]]
+
+
 async def read_listing(world: World) -> Listing:
     """List all kinds and parse them. Raises `ClusterUnavailable` or `NotAuthorized`; never a partial list."""
-    objects = {kind: await world.list_objects(kind) for kind in Kind}
+    return parse_listing(await list_all(world))
+
+
+async def list_all(world: World) -> Objects:
+    """All objects of all kinds. Raises `ClusterUnavailable` or `NotAuthorized`; never a partial list."""
+    return {kind: await world.list_objects(kind) for kind in Kind}
+
+
+def parse_listing(objects: Objects) -> Listing:
+    """Parse them; one that can't be used is told of in `invalid`."""
     invalid: list[Invalid] = []
     sources = _parsed(Kind.SOURCE, objects[Kind.SOURCE], parse_source, invalid)
     domains = _parsed(Kind.DOMAIN, objects[Kind.DOMAIN], parse_maildomain, invalid)

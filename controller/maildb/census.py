@@ -1,9 +1,11 @@
 """Who is there, for the question who may open what? All users and all ADMIN rows, with a fixed number of statements."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, false, select
+from sqlalchemy import ColumnElement, Connection, false, select
 
 from controller.maildb.application import Application
 from controller.maildb.columns import dashed
@@ -26,14 +28,7 @@ def read_population(connection: Connection, application: Application) -> Populat
 
     A database without `is_superuser` has no superusers.
     """
-    users = application.users.c
-    superuser = users.is_superuser if application.shape.superusers else false()
-    people = [
-        Person(key, Email(email) if email else None, active=bool(active), superuser=bool(is_superuser))
-        for key, email, active, is_superuser in connection.execute(
-            select(dashed(users.id), users.email, users.is_active, superuser)
-        )
-    ]
+    people = read_people(connection.execute(select(*person_columns(application))))
     accesses, domains = application.accesses.c, application.domains.c
     statement = select(domains.name, dashed(accesses.user_id)).where(
         accesses.maildomain_id == domains.id, accesses.role == application.shape.admin
@@ -42,3 +37,16 @@ def read_population(connection: Connection, application: Application) -> Populat
     for name, user in connection.execute(statement):
         admins[name].append(user)
     return Population(Census.of(people, admins), read_domains(connection, application))
+
+
+def person_columns(application: Application) -> tuple[ColumnElement[Any], ...]:
+    """What `read_people` takes."""
+    users = application.users.c
+    superuser = users.is_superuser if application.shape.superusers else false()
+    return dashed(users.id), users.email, users.is_active, superuser
+
+
+def read_people(rows: Iterable[Any]) -> Iterator[Person]:
+    """The people of rows of `person_columns`."""
+    for key, email, active, superuser in rows:
+        yield Person(key, Email(email) if email else None, active=bool(active), superuser=bool(superuser))

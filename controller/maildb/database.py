@@ -22,6 +22,7 @@ from controller.maildb.application import Application, application_tables
 from controller.maildb.audit import note_acting_as
 from controller.maildb.census import Population, read_population
 from controller.maildb.connecting import Gate
+from controller.maildb.docket import Docket, read_docket
 from controller.maildb.export import read_administrators
 from controller.maildb.failures import Locked
 from controller.maildb.fence import Writer
@@ -115,6 +116,12 @@ class MailDatabase:
         """Everybody, every administrator and every domain, at one moment. Raises `SchemaUnknown`."""
         with self._reading() as connection:
             return read_population(connection, self._known(connection))
+
+    def docket(self, domain: DomainName, row: DomainId | None, people: Collection[str]) -> Docket:
+        """What a question about these people in one domain hangs on now. Raises `SchemaUnknown`, `MigrationNeeded`."""
+        with self._reading() as connection:
+            self._require_version(connection)
+            return read_docket(connection, self._known(connection), self.owner, domain=domain, row=row, people=people)
 
     def note_acting_as(self, domain: DomainName, actor: str, subject: str, services: Collection[str]) -> bool:
         """Note in the journal that somebody was let in as another one; False when there is no journal yet."""

@@ -132,6 +132,20 @@ async def test_only_the_named_namespaces_are_listed(
             assert {item["metadata"]["name"] for item in await whole.list_objects(Kind.DOMAIN)} == {"here", "there"}
 
 
+async def test_generations_are_those_of_the_objects_of_one_namespace_page_by_page(
+    cluster: Cluster, control_plane: ControlPlane, namespace: str
+) -> None:
+    with control_plane.namespace() as elsewhere:
+        declare(control_plane.kubectl, elsewhere, maildomain("there"))
+        await declare_many(cluster, namespace, PAGE + 1)
+        listed = await cluster.list_objects(Kind.DOMAIN)
+        assert await cluster.generations(Kind.DOMAIN, namespace) == {
+            item["metadata"]["uid"]: 1 for item in listed if item["metadata"]["namespace"] == namespace
+        }
+        assert len(listed) > PAGE
+        assert await cluster.generations(Kind.ROLE, namespace) == {}
+
+
 async def test_a_kind_that_nobody_has_declared_is_an_empty_list(cluster: Cluster) -> None:
     await cluster.require_lists()
     assert await cluster.list_objects(Kind.SOURCE) == []

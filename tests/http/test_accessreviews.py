@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from controller.engine.courtroom import FRESH, STALE, Courtroom
+from controller.errors import DatabaseUnavailable
 from controller.maildb.database import MailDatabase
 from controller.observability.metrics import Metrics
 from controller.provisioning.accessreviews import PATH, access_reviews
@@ -18,7 +19,7 @@ from controller.provisioning.authentication import Bearer, KeyRing
 from controller.provisioning.declared import FolderDeclared
 from controller.provisioning.rates import Rates
 from tests.support.database import MailWorld, database, database_url, dialect, world
-from tests.support.permissions import COMMUNE, binding, bought, maildomain, role, service
+from tests.support.permissions import COMMUNE, binding, bought, group, maildomain, role, service
 from tests.support.provisioning import BEARER, BY_CHANNEL, KEY, write_keys
 from tests.support.services import Household, household
 
@@ -150,11 +151,79 @@ async def test_acting_as_somebody_is_journaled_and_looked_at_anew(asked: Asked, 
         asked.commune.people["anne"],
         asked.commune.people["ben"],
     )
+    assert await acts(asked)
     asked.declare(*(item for item in DECLARED if item.kind != "MailDomainRoleBinding"))
-    await asked.later(FRESH)
+    assert not await acts(asked)
+    assert [str(entry.what) for entry in database.journal()].count("actedAs") == 2
+
+
+async def acts(asked: Asked) -> bool:
+    """Whether Anne may act as Ben, asked at the same moment of the clock as before."""
     response = await asked.ask(actingAs=BEN)
-    assert {each["reason"] for each in response.json()["services"]} == {"ImpersonationDenied"}
-    assert len(database.journal()) == len([entry for entry in database.journal() if entry.what != "actedAs"]) + 1
+    assert response.status_code == 200, response.text
+    reasons = {each["reason"] for each in response.json()["services"]}
+    if response.json()["gate"] == "Allowed":
+        return True
+    assert reasons <= {"ImpersonationDenied", "UserInactive"}
+    return False
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "UPDATE messages_user SET is_active = false WHERE email = 'anne@{domain}'",
+        "UPDATE messages_user SET is_active = false WHERE email = 'ben@{domain}'",
+        "UPDATE messages_user SET is_superuser = true WHERE email = 'ben@{domain}'",
+        "UPDATE messages_user SET email = 'ben@elsewhere.example' WHERE email = 'ben@{domain}'",
+        "DELETE FROM messages_user WHERE email = 'ben@{domain}'",
+    ],
+)
+async def test_nobody_is_acted_as_of_whom_the_database_says_otherwise_now(
+    asked: Asked, world: MailWorld, loss: str
+) -> None:
+    assert await acts(asked)
+    world.execute(loss.format(domain=COMMUNE))
+    assert not await acts(asked)
+
+
+async def test_a_new_administrator_of_another_domain_is_not_acted_as(asked: Asked, world: MailWorld) -> None:
+    assert await acts(asked)
+    world.admin(asked.commune.people["ben"], world.domain("elsewhere.example"))
+    assert not await acts(asked)
+
+
+@pytest.mark.parametrize("kind", ["MailDomainRole", "MailDomainGroup"])
+async def test_whatever_a_right_hangs_on_is_looked_at_for_each_question(asked: Asked, kind: str) -> None:
+    by_group = [item for item in DECLARED if item.kind != "MailDomainRoleBinding"]
+    by_group += [group("team", ANNE), binding("elected", "team")]
+    asked.declare(*by_group)
+    assert await acts(asked)
+    weaker = {
+        "MailDomainRole": role("elected", "All"),
+        "MailDomainGroup": group("team"),
+    }[kind]
+    replaced = (kind, weaker.metadata.name)
+    asked.declare(*(weaker if (item.kind, item.metadata.name) == replaced else item for item in by_group))
+    assert not await acts(asked)
+
+
+async def test_what_was_declared_while_the_database_was_away_is_not_forgotten(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asked.ask()
+    asked.declare(*(item for item in DECLARED if item.kind != "MailDomainRoleBinding"))
+    with monkeypatch.context() as patched:
+        patched.setattr(asked.commune.database, "pulse", lambda: (_ for _ in ()).throw(DatabaseUnavailable("away")))
+        assert (await asked.ask(actingAs=BEN)).status_code == 503
+    assert not await acts(asked)
+
+
+async def test_rights_of_ones_own_are_those_of_the_rows_of_now(asked: Asked, world: MailWorld) -> None:
+    assert await asked.services(user=BEN, service="docs") == {"docs": (True, "DefaultRole")}
+    world.admin(asked.commune.people["ben"], asked.commune.row)
+    assert await asked.services(user=BEN, service="docs") == {"docs": (True, "DomainAdmin")}
+    world.execute(f"UPDATE messages_user SET is_active = false WHERE email = '{BEN}'")
+    assert await asked.services(user=BEN, service="docs") == {"docs": (False, "UserInactive")}
 
 
 async def test_an_e_mail_of_two_people_is_no_answer(asked: Asked, world: MailWorld) -> None:
@@ -186,5 +255,8 @@ async def test_what_was_known_is_answered_for_a_while_and_not_longer(
 async def test_a_domain_that_is_claimed_by_somebody_else_is_not_known(
     asked: Asked, world: MailWorld, other: str
 ) -> None:
+    assert (await asked.ask()).status_code == 200
     world.execute(f"UPDATE {asked.commune.place}claim SET {other}")
+    assert (await asked.ask()).status_code == 400
+    await asked.later(FRESH)
     assert (await asked.ask()).status_code == 400
