@@ -172,7 +172,7 @@ def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, O
     }
 
 
-def _by_parts(connection: Connection, statement: Select[Any]) -> Iterator[Row[Any]]:
+def _by_parts(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[Row[*tuple[Any, ...]]]:
     """The rows of a long result, which are gone as soon as they are read."""
     for part in connection.execute(statement).partitions(PART):
         yield from part
