@@ -105,8 +105,8 @@ class Askers:
     def _receive(self, desk: Desk, subject: Subject, reply: Reply) -> None:
         now = self.clock()
         self.metrics.answered(desk.key, type(reply.verdict).__name__, reply.requests)
-        before = desk.phase
-        matters = desk.receive(subject, reply, now)
+        before, gathered = desk.phase, desk.gathered
+        matters = desk.receive(subject, reply, now) or desk.gathered is not gathered
         if self._directory is not None:
             # The question may have changed while it was put.
             desk.ask_anew(self._directory.subject, only=subject.user)

@@ -67,6 +67,8 @@ TIDY = 86_400.0
 """Seconds after which the journal is pruned again, where it is not kept for ever."""
 SECRETS = 60.0
 """Seconds after which Secrets are read again, so that a rotated key needs no restart."""
+FIRST_ANSWERS = 15.0
+"""Seconds of a term in which an object without a status waits for its first outcome: ten thousand are written once."""
 BREATHER = 3.0
 """A pass is followed by a pause of this many times its length, so that a stream of answers leaves the CPU to others.
 Whoever has edited something does not wait for it."""
@@ -126,6 +128,9 @@ class Reign:
     _secrets_at: float = float("-inf")
     _tidy_at: float = float("-inf")
     _next_pass: float = float("-inf")
+    _patient_until: float = field(init=False)
+    _untold: bool = False
+    """Whether objects without a status wait for their first outcome."""
     _passes: int = 0
     _relist: bool = True
     _outdated: bool = False
@@ -138,6 +143,7 @@ class Reign:
     services: ServiceDesk = field(init=False)
 
     def __post_init__(self) -> None:
+        self._patient_until = self.around.clock() + FIRST_ANSWERS
         self._askers = Askers(self.around.clock, self.around.metrics, self._heard)
         self._foundry = Foundry(
             self.around.founder, self.around.clock, self._may_found, self._founded, self.around.failures
@@ -180,7 +186,7 @@ class Reign:
         self.services.ask()
         if any(desk.doubting for desk in self.desks.values()):
             return
-        self._news = self._news or self._foundry.next_try(now) <= 0
+        self._news = self._news or self._foundry.next_try(now) <= 0 or (self._untold and now >= self._patient_until)
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
         if ripe or (self._news and (self._edited or now >= self._next_pass)):
             await self._pass(sight)
@@ -508,11 +514,20 @@ class Reign:
             troubles=self._foundry.troubles,
             now=now,
         )
-        await self._publish([*domains, *stalled])
+        await self._publish([*self._without_the_waiting(domains), *stalled])
         await self._publish(
             [self._source_report(item, decided, sight, health, now) for item in self.listing.sources.values()]
         )
         measure(self.around.metrics, decided, sight.snapshot)
+
+    def _without_the_waiting(self, reports: list[Report]) -> list[Report]:
+        """While first answers are a matter of seconds, what they come to is the first that is said of an object."""
+        if self.around.clock() >= self._patient_until:
+            self._untold = False
+            return reports
+        told = [report for report in reports if not report.awaits_first_answers]
+        self._untold = len(told) < len(reports)
+        return told
 
     def _note_failures(self, health: Mapping[ResourceKey, SourceHealth]) -> None:
         for key, source in health.items():

@@ -37,6 +37,14 @@ class Report:
     after: Status
 
     @property
+    def awaits_first_answers(self) -> bool:
+        """Whether it only says of an object without a status that answers are awaited."""
+        if self.before or "lastChange" in self.after:
+            return False
+        ready = _condition(self.after, ConditionType.READY)
+        return ready is not None and ready["reason"] == Reason.PROGRESSING
+
+    @property
     def differs(self) -> bool:
         """Whether anything is to be written."""
         return self.after != self.before

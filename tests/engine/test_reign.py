@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from controller.engine.reign import FIRST_ANSWERS
 from controller.engine.rollback import release, undo
 from controller.engine.world import Kind
 from controller.maildb.database import MailDatabase
@@ -15,6 +16,7 @@ from controller.maildb.writing import Written
 from controller.planning.changes import Changes
 from controller.planning.facts import AnswerReason, Subject, Unavailable, Unknown, Verdict
 from controller.planning.features import Features
+from controller.resources.names import ResourceKey
 from tests.support.database import MailWorld
 from tests.support.operating import SOURCE, Operating, admins, counting, town
 from tests.support.town import SIRET
@@ -44,6 +46,24 @@ async def test_a_new_user_is_granted_without_waiting_for_a_wave(operating: Opera
     operating.source.says["new@x.fr"] = frozenset({"x.fr"})
     await operating.settle(2)
     assert admins(world, "x.fr") == 1
+
+
+async def test_the_first_status_of_an_object_waits_for_its_first_outcome_if_that_comes_soon(
+    operating: Operating, world: MailWorld
+) -> None:
+    world.user("ada@x.fr")
+    world.domain("x.fr")
+    operating.source.open.clear()
+    operating.domain("x.fr")
+    await operating.turn_while_asking()
+    assert operating.world.status(Kind.DOMAIN, "x-fr") == {}
+    operating.now += FIRST_ANSWERS
+    await operating.turn_while_asking()
+    assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("Unknown", "Progressing")
+    operating.source.open.set()
+    await operating.settle()
+    assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("True", "InSync")
+    assert operating.world.patches.count((Kind.DOMAIN, ResourceKey("default", "x-fr"))) == 2
 
 
 def turned_away(subject: Subject) -> Verdict | None:
