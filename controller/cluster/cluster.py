@@ -14,19 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from kubernetes.aio.client import (
-    ApiClient,
-    AuthorizationV1Api,
-    CoreV1Api,
-    CoreV1Event,
-    CustomObjectsApi,
-    V1EventSource,
-    V1ObjectMeta,
-    V1ObjectReference,
-    V1ResourceAttributes,
-    V1SelfSubjectAccessReview,
-    V1SelfSubjectAccessReviewSpec,
-)
+from kubernetes.aio.client import ApiClient, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
 from controller.cluster.applying import Applied, outcome_of_refusal
@@ -56,6 +44,7 @@ PAUSES = (0.2, 0.6, 1.8)
 """Seconds before a request is sent again, at most; `Retry-After` lengthens them."""
 COMPONENT = "maildomain-controller"
 
+_JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
@@ -82,8 +71,6 @@ class Cluster:
     ) -> None:
         self._client = client
         self._objects = CustomObjectsApi(client)
-        self._core = CoreV1Api(client)
-        self._authorization = AuthorizationV1Api(client)
         self._namespaces = frozenset(namespaces)
         self._source_namespaces = frozenset(source_namespaces)
         self._metrics = metrics
@@ -127,10 +114,8 @@ class Cluster:
 
         Raises `ClusterUnavailable` or `NotAuthorized`.
         """
-        path = f"/openapi/v3/apis/{GROUP}/{VERSION}"
-
         try:
-            return list(unknown_to(await self._ask("get", lambda: self._get(path, "application/json"))))
+            return list(unknown_to(await self._ask("get", lambda: self._get(f"/openapi/v3/apis/{GROUP}/{VERSION}"))))
         except ApiException as refusal:
             raise converted(refusal, "get", f"{GROUP}/{VERSION}") from None
 
@@ -151,7 +136,7 @@ class Cluster:
         while True:
             query = [("limit", str(PAGE)), *([("continue", token)] if token else [])]
             try:
-                answer = await self._ask("list", partial(self._get, path, _METADATA, query))
+                answer = await self._ask("list", partial(self._get, path, accept=_METADATA, query=query))
             except ApiException as refusal:
                 raise converted(refusal, "list", _described(kind, namespace)) from None
             match answer:
@@ -286,8 +271,8 @@ class Cluster:
         """
 
         async def request() -> dict[str, bytes]:
-            secret = await self._core.read_namespaced_secret(name, namespace, _request_timeout=TIMEOUT)
-            return {key: base64.b64decode(value, validate=True) for key, value in (secret.data or {}).items()}
+            path = "/api/v1/namespaces/{namespace}/secrets/{name}"
+            return _decoded(await self._get(path, namespace=namespace, name=name))
 
         try:
             # An API server that has just started refuses what it will allow once it knows the rules.
@@ -304,30 +289,27 @@ class Cluster:
         """Post an Event on one object. It is sent once; failing to is logged and no error."""
         # Events of the cluster's own objects stand where kubectl looks for them.
         namespace = key.namespace or "default"
-        now = datetime.now(UTC).replace(microsecond=0)
-        event = CoreV1Event(
-            metadata=V1ObjectMeta(generate_name=f"{key.name}.", namespace=namespace),
-            involved_object=V1ObjectReference(
-                api_version=API_VERSION,
-                kind=kind.singular,
-                namespace=key.namespace or None,
-                name=key.name,
-                uid=uid or None,
-            ),
-            type="Warning" if warning else "Normal",
-            reason=reason,
-            message=note,
-            source=V1EventSource(component=COMPONENT),
-            reporting_component=COMPONENT,
-            reporting_instance=self._reporter,
-            first_timestamp=now,
-            last_timestamp=now,
-            count=1,
-        )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        about = {"apiVersion": API_VERSION, "kind": kind.singular, "name": key.name}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{key.name}.", "namespace": namespace},
+            "involvedObject": about | _given(namespace=key.namespace, uid=uid),
+            "type": "Warning" if warning else "Normal",
+            "reason": reason,
+            "message": note,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._reporter,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
         try:
             await self._ask(
                 "create",
-                lambda: self._core.create_namespaced_event(namespace, event, _request_timeout=TIMEOUT),
+                lambda: self._create("/api/v1/namespaces/{namespace}/events", event, namespace=namespace),
                 pauses=(),
             )
         except (ApiException, ClusterUnavailable) as error:
@@ -342,26 +324,27 @@ class Cluster:
     async def _may(self, right: Right) -> bool:
         """Ask the API server, which everybody may do about themselves."""
         resource, _, subresource = right.resource.partition("/")
-        review = V1SelfSubjectAccessReview(
-            spec=V1SelfSubjectAccessReviewSpec(
-                resource_attributes=V1ResourceAttributes(
-                    verb=right.verb,
-                    group=right.group,
-                    resource=resource,
-                    subresource=subresource or None,
-                    namespace=right.namespace,
-                )
-            )
+        attributes = _given(
+            verb=right.verb, group=right.group, resource=resource, subresource=subresource, namespace=right.namespace
         )
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
         try:
             async with self._slots:
                 answer = await self._ask(
                     "create",
-                    lambda: self._authorization.create_self_subject_access_review(review, _request_timeout=TIMEOUT),
+                    lambda: self._create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review),
                 )
         except ApiException as refusal:
             raise converted(refusal, "create", "selfsubjectaccessreviews") from None
-        return answer.status is not None and answer.status.allowed
+        match answer:
+            case {"status": {"allowed": True}}:
+                return True
+            case _:
+                return False
 
     # --- lists ---
 
@@ -419,14 +402,6 @@ class Cluster:
 
     # --- requests ---
 
-    async def _get(self, path: str, accept: str, query: Sequence[tuple[str, str]] = ()) -> Any:
-        method, url, headers, *_ = await self._client.param_serialize(
-            "GET", path, query_params=list(query), header_params={"Accept": accept}, auth_settings=["BearerToken"]
-        )
-        response = await self._client.call_api(method, url, headers, _request_timeout=TIMEOUT)
-        await response.read()  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
-        return self._client.response_deserialize(response, {"200": "object"}).data
-
     def _patch_status(self, kind: Kind, key: ResourceKey, body: dict[str, Any]) -> Awaitable[Any]:
         if not kind.namespaced:
             return self._objects.patch_cluster_custom_object_status(
@@ -450,6 +425,39 @@ class Cluster:
             _content_type=_MERGE_PATCH,
             _request_timeout=TIMEOUT,
         )
+
+    async def _get(self, path: str, *, accept: str = _JSON, query: Sequence[tuple[str, str]] = (), **names: str) -> Any:
+        return await self._send("GET", path, names, {"Accept": accept}, query=query)
+
+    async def _create(self, path: str, body: Mapping[str, Any], **names: str) -> Any:
+        return await self._send("POST", path, names, {"Accept": _JSON, "Content-Type": _JSON}, body=body)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        names: Mapping[str, str],
+        headers: dict[str, str],
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """One request and its answer as JSON; `names` fill the places in the path.
+
+        For what is no kind of ours the client has classes: to import those of core/v1 takes half of our start.
+        """
+        request = await self._client.param_serialize(
+            method,
+            path,
+            path_params=dict(names),
+            query_params=list(query),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
+        await response.read()  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
+        return self._client.response_deserialize(response, {"2XX": "object"}).data
 
     async def _ask(
         self,
@@ -487,3 +495,19 @@ class Cluster:
 
 def _described(kind: Kind, namespace: str | None) -> str:
     return f"{kind}.{GROUP}" + (f" in {namespace}" if namespace else "")
+
+
+def _given(**fields: str | None) -> dict[str, str]:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _decoded(secret: Any) -> dict[str, bytes]:
+    """What a Secret holds. Raises `ValueError` for what is no Secret."""
+    match secret:
+        case {"metadata": dict(), "data": dict(data)} if all(isinstance(value, str) for value in data.values()):
+            return {key: base64.b64decode(value, validate=True) for key, value in data.items()}
+        case {"metadata": dict()} if secret.get("data") is None:
+            return {}
+        case _:
+            raise ValueError("not a Secret")

@@ -320,7 +320,12 @@ async def test_a_secret_comes_decoded(fake: Fake, cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [say(200, "<html>", "text/html"), say(200, []), say(200, {"data": [1]}), say(200, {"data": {"k": "%"}})]
+    "answer",
+    [
+        say(200, "<html>", "text/html"),
+        *(say(200, body) for body in ([], {}, {"data": {}})),
+        *(say(200, {"metadata": {}, "data": data}) for data in ([1], [], {"k": "%"}, {"k": 1234})),
+    ],
 )
 async def test_what_is_no_secret_is_no_answer(
     fake: Fake, cluster: Cluster, slept: list[float], answer: Handler
