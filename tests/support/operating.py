@@ -1,9 +1,9 @@
 """The loop without a cluster: objects in memory, a source that says what the test says, and a clock of its own."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -72,7 +72,7 @@ class FakeWorld:
 
     async def list_objects(self, kind: Kind) -> list[dict[str, Any]]:
         """Every object, as copies."""
-        return deepcopy(list(self.objects[kind].values()))
+        return as_sent(list(self.objects[kind].values()))
 
     async def patch_status(
         self, kind: Kind, key: ResourceKey, status: Mapping[str, Any], before: Mapping[str, Any]
@@ -81,7 +81,7 @@ class FakeWorld:
         assert status != before, "a status that does not differ is not written"
         if key not in self.objects[kind]:
             return False
-        self.objects[kind][key]["status"] = deepcopy(dict(status))
+        self.objects[kind][key]["status"] = as_sent(status)
         self.patches.append((kind, key))
         return True
 
@@ -94,6 +94,11 @@ class FakeWorld:
     ) -> None:
         """Remember the reason."""
         self.events.append((str(key), reason))
+
+
+def as_sent(value: Any) -> Any:
+    """What arrives of it at the other end of a wire: JSON, and nothing that is shared."""
+    return json.loads(json.dumps(value))
 
 
 @dataclass
