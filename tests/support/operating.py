@@ -72,7 +72,8 @@ class FakeWorld:
 
     async def list_objects(self, kind: Kind) -> list[dict[str, Any]]:
         """Every object, as copies."""
-        return as_sent(list(self.objects[kind].values()))
+        sent: list[dict[str, Any]] = as_sent(list(self.objects[kind].values()))
+        return sent
 
     async def patch_status(
         self, kind: Kind, key: ResourceKey, status: Mapping[str, Any], before: Mapping[str, Any]
