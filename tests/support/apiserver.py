@@ -6,7 +6,6 @@ a pod. `ControlPlane.delete_namespace` does by itself what a test needs of that.
 
 import contextlib
 import http.client
-import json
 import secrets
 import shutil
 import socket
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.envtest import build
+from tests.support.api import Api, ApiError
 from tests.support.kubectl import Kubectl, kubeconfig
 
 LOOPBACK = "127.0.0.1"
@@ -102,6 +102,8 @@ class ControlPlane:
         self._etcd: subprocess.Popen[bytes] | None = None
         self._api_server: subprocess.Popen[bytes] | None = None
         self._tokens = 0
+        self.api: Api = Api(LOOPBACK, self._port, ADMIN_TOKEN, self.ca_file)
+        """The administrator without the start of a process."""
 
     def __enter__(self) -> Self:
         try:
@@ -158,21 +160,23 @@ class ControlPlane:
     def namespace(self, prefix: str = "test") -> Iterator[str]:
         """A namespace with a name that was never used, while the body runs; afterwards it is gone with all it held."""
         name = f"{prefix}-{secrets.token_hex(4)}"
-        self.kubectl.run("create", "namespace", name)
+        self.create_namespace(name)
         try:
             yield name
         finally:
             self.delete_namespace(name)
 
+    def create_namespace(self, name: str) -> None:
+        self.api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+
     def delete_namespace(self, name: str) -> None:
         """Delete a namespace and all it holds, as the namespace controller would: close it, empty it, finalize it."""
-        kubectl = self.kubectl
-        kubectl.run("delete", "namespace", name, "--wait=false")
-        kinds = kubectl.run("api-resources", "--namespaced", "--verbs=list,delete", "-o", "name").stdout.split()
-        # Events are one kind under two names: the second finds nothing left.
-        kubectl.run("delete", ",".join(kinds), "--all", "-n", name, "--wait=false", "--ignore-not-found")
-        finalized = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}}
-        kubectl.run("replace", "--raw", f"/api/v1/namespaces/{name}/finalize", "-f", "-", input=json.dumps(finalized))
+        path = f"/api/v1/namespaces/{name}"
+        self.api.ask("DELETE", path)
+        for collection in self.api.namespaced():
+            with gone():
+                self.api.ask("DELETE", collection.format(name))
+        self.api.ask("PUT", f"{path}/finalize", {"metadata": {"name": name}, "spec": {"finalizers": []}})
 
     def restart(self) -> None:
         """A new API server process on the same address, with the same data, keys and certificate."""
@@ -190,6 +194,7 @@ class ControlPlane:
 
     def stop(self) -> None:
         """End both servers and drop etcd's data. May be called again, and after a start that failed."""
+        self.api.close()
         self._stop_api_server()
         if self._etcd is not None:
             end(self._etcd)
@@ -289,6 +294,16 @@ class ControlPlane:
             + "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
             for log in (self._etcd_log, self._api_server_log)
         )
+
+
+@contextlib.contextmanager
+def gone() -> Iterator[None]:
+    """A kind that is deleted itself has nothing left."""
+    try:
+        yield
+    except ApiError as error:
+        if error.code != http.HTTPStatus.NOT_FOUND:
+            raise
 
 
 def reserved_port() -> socket.socket:

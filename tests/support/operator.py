@@ -18,6 +18,9 @@ NAMESPACE = "maildomain-system"
 NAME = "maildomain-controller"
 API_NAME = "maildomain-provisioning"
 READS_SECRETS = "maildomain-controller-secrets"
+RBAC = "rbac.authorization.k8s.io"
+ROLES = f"/apis/{RBAC}/v1/namespaces/{{}}/roles"
+BINDINGS = f"/apis/{RBAC}/v1/namespaces/{{}}/rolebindings"
 OWNER = "test"
 START = 60.0
 STOP = 30.0
@@ -44,12 +47,12 @@ def install_api(control_plane: ControlPlane) -> Path:
 
 def let_read_secrets(control_plane: ControlPlane, namespace: str) -> None:
     """What each further namespace of MDC_SOURCE_NAMESPACES needs: the Role and RoleBinding of manifests/."""
-    kubectl = control_plane.kubectl
-    rules = kubectl.get("role", READS_SECRETS, namespace=NAMESPACE).raw["rules"]
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": READS_SECRETS}}
-    kubectl.apply(json.dumps(role | {"rules": rules}), namespace=namespace)
-    account = f"--serviceaccount={NAMESPACE}:{NAME}"
-    kubectl.run("create", "rolebinding", READS_SECRETS, f"--role={READS_SECRETS}", account, "-n", namespace)
+    role = {"metadata": {"name": READS_SECRETS}}
+    account = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": READS_SECRETS}
+    rules = control_plane.api.ask("GET", f"{ROLES.format(NAMESPACE)}/{READS_SECRETS}")["rules"]
+    control_plane.api.ask("POST", ROLES.format(namespace), role | {"rules": rules})
+    control_plane.api.ask("POST", BINDINGS.format(namespace), role | {"subjects": [account], "roleRef": reference})
 
 
 class OperatorProcess:
