@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.apiserver import Assets, AssetsMissingError, ControlPlane
 from tests.support.kubectl import Kubectl
+from tests.support.operator import install
 
 REQUIRED = "MDC_REQUIRE_ENVTEST"
 START_AND_TEST = 180
@@ -20,6 +21,12 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     """The API server of this session. Raises AssetsMissingError where the layer is required and can't run."""
     with ControlPlane(Assets.find(), tmp_path_factory.mktemp("control-plane")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(control_plane: ControlPlane) -> Path:
+    """Who the operator is: the ServiceAccount of manifests/. Whoever deletes what is installed installs it again."""
+    return install(control_plane)
 
 
 @pytest.fixture

@@ -11,14 +11,8 @@ import pytest
 
 from controller.sandbox.deploycenter import Behaviour
 from tests.support.apiserver import ControlPlane
-from tests.support.operator import OWNER, install
+from tests.support.operator import OWNER
 from tests.support.town import Town, eventually, founded
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    """Who the operator is."""
-    return install(control_plane)
 
 
 @pytest.fixture

@@ -14,26 +14,24 @@ from controller.sandbox.deploycenter import Behaviour
 from tests.support.apiserver import ControlPlane
 from tests.support.changes import write
 from tests.support.database import opened
-from tests.support.operator import NAMESPACE, OWNER, install
+from tests.support.operator import NAMESPACE, OWNER
 from tests.support.town import Town, eventually, founded
 
 Check = Callable[[], tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture
-def town(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Town]:
+def town(control_plane: ControlPlane, kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Town]:
     """Everything that `run` would find."""
-    with founded(control_plane, install(control_plane), namespace, tmp_path) as town:
+    with founded(control_plane, kubeconfig, namespace, tmp_path) as town:
         yield town
 
 
 @pytest.fixture
-def check(
-    town: Town, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Check:
+def check(town: Town, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
     """Run it with the settings of the install; its code, and what it found by question."""
     for name, value in {
-        "KUBECONFIG": str(install(control_plane)),
+        "KUBECONFIG": str(kubeconfig),
         "MDC_DATABASE_URL": town.reached,
         "MDC_OWNER": OWNER,
         "MDC_NAMESPACES": town.namespace,

@@ -40,10 +40,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(control_plane: ControlPlane, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Three domains with two administrators each."""
     folder = tmp_path_factory.mktemp("deletion")
-    kubeconfig = install(control_plane)
     with control_plane.namespace() as namespace, founded(control_plane, kubeconfig, namespace, folder) as town:
         town.grow(3)
         place = Place(control_plane, kubeconfig, town, town.start())

@@ -28,7 +28,7 @@ from tests.support.hooks import (
     PAUSES_WITHIN_ITS_TRANSACTION,
     SHORT_LEASES,
 )
-from tests.support.operator import OperatorProcess, install
+from tests.support.operator import OperatorProcess
 from tests.support.town import SIRET, Town, eventually, founded
 from tests.support.wire import Strike, Wire
 
@@ -136,10 +136,9 @@ class Yard:
 
 
 @pytest.fixture(scope="module")
-def yard(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+def yard(control_plane: ControlPlane, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     """Two domains with two administrators and one who comes and goes."""
     folder = tmp_path_factory.mktemp("faults")
-    config = install(control_plane)
     with ExitStack() as stack:
         server = started_server()
         database = stack.enter_context(Wire.laid(server.socket / ".s.PGSQL.5432"))
@@ -148,7 +147,7 @@ def yard(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
         town = stack.enter_context(
             founded(
                 control_plane,
-                api.kubeconfig(config, line.port),
+                api.kubeconfig(kubeconfig, line.port),
                 stack.enter_context(control_plane.namespace()),
                 folder,
                 database=server.database(),

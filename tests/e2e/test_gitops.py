@@ -13,7 +13,7 @@ from tests.envtest import build
 from tests.support.apiserver import ControlPlane
 from tests.support.database import MailWorld, fresh_database
 from tests.support.kubectl import Kubectl, Resource
-from tests.support.operator import OperatorProcess, install, let_read_secrets
+from tests.support.operator import OperatorProcess, let_read_secrets
 
 EMAIL = "maire@commune.example"
 SOURCE = {
@@ -22,12 +22,6 @@ SOURCE = {
     "metadata": {"name": "written"},
     "spec": {"provider": {"static": {"grants": [{"email": EMAIL, "domains": ["commune.example"]}]}}},
 }
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    """Who the operator is."""
-    return install(control_plane)
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.apiserver import ControlPlane
 from tests.support.kubectl import Kubectl, KubectlError
-from tests.support.operator import ROOT, install
+from tests.support.operator import ROOT
 
 POLICIES = ROOT / "manifests" / "samples" / "policies"
 DEADLINE = 60.0
@@ -67,9 +68,8 @@ class Group:
 
 
 @pytest.fixture(scope="module")
-def cluster(control_plane: ControlPlane) -> Iterator[Kubectl]:
+def cluster(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[Kubectl]:
     """With the policies, in force."""
-    install(control_plane)
     kubectl = control_plane.kubectl
     with kubectl.applied(POLICIES), kubectl.applied(PEOPLE), control_plane.namespace() as name:
         probe = Group(kubectl, name, EDITORS)

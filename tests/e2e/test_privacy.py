@@ -8,7 +8,6 @@ from pathlib import Path
 
 from controller.sandbox.deploycenter import Behaviour
 from tests.support.apiserver import ControlPlane
-from tests.support.operator import install
 from tests.support.privacy import inbox, revealed
 from tests.support.town import KEY, founded
 
@@ -26,9 +25,9 @@ DeployCenterSource.ask = stumble
 
 
 def test_nothing_that_the_operator_tells_names_anybody(
-    control_plane: ControlPlane, namespace: str, tmp_path: Path
+    control_plane: ControlPlane, kubeconfig: Path, namespace: str, tmp_path: Path
 ) -> None:
-    with inbox() as reports, founded(control_plane, install(control_plane), namespace, tmp_path) as town:
+    with inbox() as reports, founded(control_plane, kubeconfig, namespace, tmp_path) as town:
         town.grow(3)
         running = town.start(before=STUMBLE, MDC_LOG_LEVEL="DEBUG", SENTRY_DSN=reports.dsn)
         town.declare(3)

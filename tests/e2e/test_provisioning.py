@@ -14,17 +14,16 @@ from tests.support.apiserver import ControlPlane
 from tests.support.database import MailWorld, fresh_database
 from tests.support.declared import LEAST, changed
 from tests.support.kubectl import Kubectl
-from tests.support.operator import OWNER, ApiProcess, install, install_api
+from tests.support.operator import OWNER, ApiProcess, install_api, let_declare
 from tests.support.provisioning import BEARER, KEY, OTHER_SIRET, SIRET, write_keys
 
 PATH = "/api/v1.0/provisioning/maildomains/"
 HOOKS = "/api/v1.0/hooks/deploycenter/"
-PROVISIONING = "maildomain-provisioning"
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    install(control_plane)
+def api_kubeconfig(control_plane: ControlPlane, kubeconfig: Path) -> Path:
+    """Who the API is, beside the operator."""
     return install_api(control_plane)
 
 
@@ -35,19 +34,14 @@ def database_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def admit(control_plane: ControlPlane, kubeconfig: Path, namespace: str) -> str:
+def admit(control_plane: ControlPlane, api_kubeconfig: Path, namespace: str) -> str:
     """What each further namespace of a template needs: the Role and RoleBinding of manifests/provisioning/."""
-    kubectl = control_plane.kubectl
-    rules = kubectl.get("role", PROVISIONING, namespace="maildomain-system").raw["rules"]
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": PROVISIONING}}
-    kubectl.apply(json.dumps(role | {"rules": rules}), namespace=namespace)
-    account = f"--serviceaccount=maildomain-system:{PROVISIONING}"
-    kubectl.run("create", "rolebinding", PROVISIONING, f"--role={PROVISIONING}", account, "-n", namespace)
+    let_declare(control_plane, namespace)
     return namespace
 
 
 @pytest.fixture
-def api(admit: str, kubeconfig: Path, tmp_path: Path, database_url: str) -> Iterator[ApiProcess]:
+def api(admit: str, api_kubeconfig: Path, tmp_path: Path, database_url: str) -> Iterator[ApiProcess]:
     """It makes MailDomains in this test's namespace."""
     template = tmp_path / "template.yaml"
     document = {
@@ -59,7 +53,7 @@ def api(admit: str, kubeconfig: Path, tmp_path: Path, database_url: str) -> Iter
     template.write_text(yaml.safe_dump(document), encoding="utf-8")
     keys = str(write_keys(tmp_path / "keys", test=KEY))
     settings = {"MDC_PROVISIONING_TEMPLATE": str(template), "MDC_PROVISIONING_KEYS": keys, "MDC_HOOKS_KEYS": keys}
-    with ApiProcess(tmp_path, kubeconfig, database_url, **settings) as running:
+    with ApiProcess(tmp_path, api_kubeconfig, database_url, **settings) as running:
         running.wait_for("/readyz", "ok")
         yield running
 
@@ -205,7 +199,7 @@ def test_a_hook_reaches_the_table_of_the_operator_and_a_signal_ends_it_all(api: 
 
 
 def test_without_rights_it_says_so_at_the_start(
-    control_plane: ControlPlane, kubeconfig: Path, namespace: str, tmp_path: Path, database_url: str
+    control_plane: ControlPlane, api_kubeconfig: Path, namespace: str, tmp_path: Path, database_url: str
 ) -> None:
     control_plane.kubectl.run("create", "serviceaccount", "nobody", "-n", namespace)
     nobody = control_plane.service_account_kubeconfig(namespace, "nobody")

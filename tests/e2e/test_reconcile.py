@@ -11,14 +11,8 @@ import pytest
 
 from controller.sandbox.deploycenter import Account, Behaviour, Organization
 from tests.support.apiserver import ControlPlane
-from tests.support.operator import ROOT, install
+from tests.support.operator import ROOT
 from tests.support.town import SIRET, Town, eventually, founded
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    """Who the operator is."""
-    return install(control_plane)
 
 
 @pytest.fixture

@@ -19,17 +19,11 @@ from tests.support.hooks import (
     SHORT_LEASES,
     WITHOUT_THE_EPOCH_CHECK,
 )
-from tests.support.operator import OWNER, ROOT, OperatorProcess, install
+from tests.support.operator import OWNER, ROOT, OperatorProcess
 from tests.support.pgbouncer import pooled
 from tests.support.town import SIRET, Town, eventually, founded
 
 LATE = "late@d000.example"
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    """Who the operator is."""
-    return install(control_plane)
 
 
 @pytest.fixture

@@ -2,20 +2,20 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from kubernetes.aio.client.exceptions import ApiException
 
 from controller.cluster.cluster import Cluster, connected
-from controller.cluster.rights import ALL, Right, needed_rights, plural
+from controller.cluster.rights import ALL, Right, needed_rights
 from controller.errors import NotAuthorized, SecretMissing
 from controller.observability.metrics import Metrics
-from controller.resources.documents import KINDS
 from controller.resources.model import GROUP, VERSION, Kind
 from controller.resources.names import ResourceKey
 from tests.support.apiserver import ControlPlane
 from tests.support.manifests import Manifest, rendered
-from tests.support.operator import NAME, NAMESPACE, READS_SECRETS, ROOT, install
+from tests.support.operator import NAME, NAMESPACE, READS_SECRETS
 
 RBAC = "rbac.authorization.k8s.io"
 OURS = frozenset(kind.value for kind in Kind)
@@ -40,14 +40,12 @@ def test_check_asks_for_exactly_the_rules_that_are_shipped() -> None:
     assert sorted(map(str, shipped("here"))) == sorted(map(str, needed_rights((), ("here",))))
 
 
+@pytest.mark.usefixtures("kubeconfig")
 async def test_without_a_rule_just_what_needs_it_fails_and_check_names_it(
     control_plane: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two users have half of the rules each: all that is refused to one of them is allowed to the other."""
     kubectl, rights = control_plane.kubectl, shipped(namespace)
-    kubectl.apply(ROOT / "manifests")
-    for kind in KINDS:
-        kubectl.wait(f"crd/{plural(kind)}.{GROUP}", "condition=Established")
     halves = {f"{namespace}-even": rights[::2], f"{namespace}-odd": rights[1::2]}
     roles = [role for user, given in halves.items() for role in bound(user, given, namespace)]
     everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": roles})
@@ -75,9 +73,9 @@ async def test_an_administrator_may_more_than_is_needed(
 
 
 async def test_the_install_may_no_more_than_it_needs_and_its_kinds_are_known(
-    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(install(control_plane)))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     async with connected((), (NAMESPACE,), Metrics()) as cluster:
         assert await settled(cluster) == []
         assert await cluster.excessive_rights() == []

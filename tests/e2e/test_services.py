@@ -6,18 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.apiserver import ControlPlane
-from tests.support.operator import install
 from tests.support.town import SIRET, Town, eventually, founded, manifest
 
 DOMAIN = "d000.example"
 MAYOR, CLERK = f"u1@{DOMAIN}", f"u2@{DOMAIN}"
 """DeployCenter names u0 as an administrator."""
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    """Who the operator is."""
-    return install(control_plane)
 
 
 @pytest.fixture

@@ -19,12 +19,6 @@ from tests.support.operator import ROOT, OperatorProcess, install, let_read_secr
 Operator = Callable[..., OperatorProcess]
 
 
-@pytest.fixture(scope="module")
-def config(control_plane: ControlPlane) -> Path:
-    """Who the operator is: the ServiceAccount of manifests/."""
-    return install(control_plane)
-
-
 @pytest.fixture
 def database_url(tmp_path: Path) -> Iterator[str]:
     with fresh_database("sqlite", tmp_path) as url:
@@ -33,15 +27,15 @@ def database_url(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def operator(
-    control_plane: ControlPlane, config: Path, database_url: str, namespace: str, tmp_path: Path
+    control_plane: ControlPlane, kubeconfig: Path, database_url: str, namespace: str, tmp_path: Path
 ) -> Iterator[Operator]:
     """Start a replica that works in the test's namespace."""
     let_read_secrets(control_plane, namespace)
     with ExitStack() as stack:
 
-        def start(kubeconfig: Path = config, *, before: str = "", **settings: str) -> OperatorProcess:
+        def start(config: Path = kubeconfig, *, before: str = "", **settings: str) -> OperatorProcess:
             where = {"MDC_NAMESPACES": namespace, "MDC_SOURCE_NAMESPACES": namespace} | settings
-            return stack.enter_context(OperatorProcess(tmp_path, kubeconfig, database_url, before=before, **where))
+            return stack.enter_context(OperatorProcess(tmp_path, config, database_url, before=before, **where))
 
         yield start
 
@@ -167,7 +161,7 @@ def test_a_transaction_that_is_under_way_is_finished_before_the_end(
 
 
 def test_without_the_kinds_it_says_which_to_install(
-    operator: Operator, control_plane: ControlPlane, config: Path
+    operator: Operator, control_plane: ControlPlane, kubeconfig: Path
 ) -> None:
     control_plane.kubectl.delete(ROOT / "crds")
     try:
@@ -191,7 +185,7 @@ def test_without_rights_it_says_which_to_give(
 
 
 @pytest.fixture
-def lister(control_plane: ControlPlane, config: Path, namespace: str) -> Path:
+def lister(control_plane: ControlPlane, kubeconfig: Path, namespace: str) -> Path:
     """Somebody who may list our kinds and not watch them."""
     kubectl = control_plane.kubectl
     kubectl.run("create", "serviceaccount", "lister", "-n", namespace)

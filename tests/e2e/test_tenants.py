@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ from controller.sandbox.deploycenter import Account, Double, Organization, World
 from tests.support.apiproxy import ApiProxy, Asked
 from tests.support.apiserver import ControlPlane
 from tests.support.kubectl import Kubectl
-from tests.support.operator import install
 from tests.support.town import KEY, SIRET, Town, founded, manifest
 
 MINE = "mine.example"
@@ -74,14 +74,13 @@ def domain(name: str, reference: Item, **spec: object) -> Item:
 
 
 @pytest.fixture(scope="module")
-def land(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
+def land(control_plane: ControlPlane, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
     """The tenant's domain is served; the target belongs to nobody here, and has an administrator."""
     folder = tmp_path_factory.mktemp("tenants")
-    config = install(control_plane)
     with ExitStack() as stack:
         platform, tenant, stranger = (stack.enter_context(control_plane.namespace(name)) for name in "pts")
         api = stack.enter_context(ApiProxy.before(control_plane))
-        town = stack.enter_context(founded(control_plane, api.kubeconfig(config), platform, folder))
+        town = stack.enter_context(founded(control_plane, api.kubeconfig(kubeconfig), platform, folder))
         # Whatever it is asked about, it says that the stranger may administer everything.
         names = [MINE, TARGET]
         elsewhere = Double(

@@ -13,7 +13,7 @@ from controller.sandbox.deploycenter import Account
 from tests.support.apiserver import ControlPlane
 from tests.support.database import Server, started_server
 from tests.support.hooks import IMPATIENT
-from tests.support.operator import OperatorProcess, install
+from tests.support.operator import OperatorProcess
 from tests.support.town import DATABASE_ROLE, SIRET, Town, eventually, founded
 
 
@@ -41,15 +41,14 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(control_plane: ControlPlane, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Two domains, an operator whose password counts, and a database that asks for it."""
     folder = tmp_path_factory.mktemp("triggers")
-    config = install(control_plane)
     with ExitStack() as stack:
         server = started_server()
         server.ask_for_password(DATABASE_ROLE)
         namespace = stack.enter_context(control_plane.namespace())
-        town = stack.enter_context(founded(control_plane, config, namespace, folder, database=server.database()))
+        town = stack.enter_context(founded(control_plane, kubeconfig, namespace, folder, database=server.database()))
         town.grow(2)
         desk = Desk(town, server, folder / "url", operator=None)  # type: ignore[arg-type]  # started with the file
         desk.rotate("first")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.api import Api
 from tests.support.apiserver import LOOPBACK, ControlPlane, ProcessGroup
 from tests.support.privacy import revealed
 
@@ -34,8 +35,8 @@ def install(control_plane: ControlPlane) -> Path:
     """Apply manifests/ and return a kubeconfig of its ServiceAccount. May be repeated; what it made stays."""
     kubectl = control_plane.kubectl
     kubectl.apply(ROOT / "manifests")
-    for plural in ("entitlementsources", "maildomains"):
-        kubectl.wait(f"crd/{plural}.maildomain.dev", "condition=Established")
+    kinds = (f"crd/{plural}.maildomain.dev" for plural in ("entitlementsources", "maildomains"))
+    kubectl.run("wait", *kinds, "--for=condition=Established", "--timeout=60s")
     return control_plane.service_account_kubeconfig(NAMESPACE, NAME)
 
 
@@ -47,12 +48,22 @@ def install_api(control_plane: ControlPlane) -> Path:
 
 def let_read_secrets(control_plane: ControlPlane, namespace: str) -> None:
     """What each further namespace of MDC_SOURCE_NAMESPACES needs: the Role and RoleBinding of manifests/."""
-    role = {"metadata": {"name": READS_SECRETS}}
-    account = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
-    reference = {"apiGroup": RBAC, "kind": "Role", "name": READS_SECRETS}
-    rules = control_plane.api.ask("GET", f"{ROLES.format(NAMESPACE)}/{READS_SECRETS}")["rules"]
-    control_plane.api.ask("POST", ROLES.format(namespace), role | {"rules": rules})
-    control_plane.api.ask("POST", BINDINGS.format(namespace), role | {"subjects": [account], "roleRef": reference})
+    admit(control_plane.api, READS_SECRETS, NAME, namespace)
+
+
+def let_declare(control_plane: ControlPlane, namespace: str) -> None:
+    """What each further namespace of a template needs: the Role and RoleBinding of manifests/provisioning/."""
+    admit(control_plane.api, API_NAME, API_NAME, namespace)
+
+
+def admit(api: Api, role: str, account: str, namespace: str) -> None:
+    """Give one of our service accounts the same Role in one namespace more."""
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": role}
+    rules = api.ask("GET", f"{ROLES.format(NAMESPACE)}/{role}")["rules"]
+    named = {"metadata": {"name": role}}
+    api.ask("POST", ROLES.format(namespace), named | {"rules": rules})
+    api.ask("POST", BINDINGS.format(namespace), named | {"subjects": [subject], "roleRef": reference})
 
 
 class OperatorProcess:
