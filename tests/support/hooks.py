@@ -45,7 +45,9 @@ from controller.cluster import cluster
 from controller.engine import loop, reign
 from controller.operator import probes, watching
 loop.OUTAGE, loop.LONGEST_PAUSE, reign.SECRETS = 1.0, 1.0, 1.0
-cluster.TIMEOUT, cluster.PAUSES, probes.LONGEST_TURN, watching.BACKOFFS = 3.0, (0.2, 0.4), 8.0, (0.2, 0.4)
+cluster.TIMEOUT, cluster.PAUSES, probes.LONGEST_TURN = 3.0, (0.2, 0.4), 8.0
+# An API server that has just started refuses everybody for a moment: that is not for good.
+watching.BACKOFFS = (0.2, 0.4, 1.0, 2.0, 4.0)
 patient = watching._settings
 def settings():
     found = patient()
