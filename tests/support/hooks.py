@@ -46,12 +46,12 @@ from controller.engine import loop, reign
 from controller.operator import probes, watching
 loop.OUTAGE, loop.LONGEST_PAUSE, reign.SECRETS = 1.0, 1.0, 1.0
 cluster.TIMEOUT, cluster.PAUSES, probes.LONGEST_TURN = 3.0, (0.2, 0.4), 8.0
-# An API server that has just started refuses everybody for a moment: that is not for good.
-watching.BACKOFFS = (0.2, 0.4, 1.0, 2.0, 4.0)
+# An API server that has just started refuses everybody for a moment; all attempts are made within one watch.
+watching.BACKOFFS, watch = (0.2, 0.4, 1.0, 2.0), 6
 patient = watching._settings
 def settings():
     found = patient()
-    found.watching.inactivity_timeout = 3
+    found.watching.inactivity_timeout = watch
     return found
 watching._settings = settings
 """
