@@ -135,7 +135,7 @@ class Town:
         return {item.name: item.resource_version for item in self.kubectl.list("maildomains", namespace=self.namespace)}
 
 
-def manifest(kind: str, name: str, spec: dict[str, object]) -> dict[str, Any]:
+def manifest(kind: str, name: str, spec: Mapping[str, object]) -> dict[str, Any]:
     """An object of our group."""
     return {"apiVersion": "maildomain.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
