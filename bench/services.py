@@ -70,15 +70,16 @@ def declare(listed: list[str] = HALF, *, services: int = len(SERVICES)) -> Decla
         place = f"org-{number}"
         name = f"d{number}.fr"
         people = [f"u{number + DOMAINS * position}@{name}" for position in range(10)]
-        found = maildomain(
-            "commune",
-            domain=name,
-            namespace=place,
-            services=SERVICES[:services],
-            default="member",
-            enforcement="Enforce",
+        domains.append(
+            maildomain(
+                "commune",
+                domain=name,
+                namespace=place,
+                services=SERVICES[:services],
+                default="member",
+                enforcement="Enforce",
+            )
         )
-        domains.append(found.model_copy(update={"spec": found.spec.model_copy(update={"mode": "Enforce"})}))
         objects += [
             role("member", listed if number == 0 else HALF, namespace=place),
             role("elected", "All", acts_as=people[:1], namespace=place),

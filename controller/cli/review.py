@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from controller.cli.console import emit, warn
 from controller.cli.exits import Exit
@@ -14,7 +15,7 @@ from controller.cli.inputs import read_declarations
 from controller.cli.opening import open_database
 from controller.cli.options import DatabaseUrl, Files, PlainFormat, PlainOutput, SecretsDir
 from controller.cli.secrets import FileSecrets
-from controller.cli.wire import Part, dump
+from controller.cli.wire import Part
 
 if TYPE_CHECKING:
     from controller.permissions.resolver import Verdict
@@ -76,12 +77,24 @@ class ShownDecision(Part):
     reason: str
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+Advisory = Field(
+    default=None,
+    description="there where the domain is only audited: a no keeps nobody out",
+    json_schema_extra=_without_default,
+)
+
+
 class ReviewDocument(Part):
     """The answer to one question."""
 
     gate: Literal["Allowed", "Forbidden"] = Field(description="whether the one who asks gets in at all")
     reason: str
     services: tuple[ShownDecision, ...] = Field(description="by name; those of the one who is acted as, if any")
+    advisory: Annotated[Literal[True] | SkipJsonSchema[None], Advisory] = None
 
 
 def to_json(verdict: "Verdict") -> str:
@@ -89,7 +102,11 @@ def to_json(verdict: "Verdict") -> str:
     services = tuple(
         ShownDecision(name=each.service, allowed=each.allowed, reason=each.reason.value) for each in verdict.services
     )
-    return dump(ReviewDocument(gate=verdict.gate.value, reason=verdict.reason.value, services=services))
+    document = ReviewDocument(gate=verdict.gate.value, reason=verdict.reason.value, services=services)
+    if verdict.advisory:
+        document = document.model_copy(update={"advisory": True})
+    # What is not known is written as null, and what was never set is left out.
+    return document.model_dump_json(by_alias=True, exclude_unset=True, indent=2) + "\n"
 
 
 def schema() -> dict[str, Any]:
@@ -104,3 +121,5 @@ def to_lines(verdict: "Verdict") -> Iterator[str]:
     words = {True: "yes", False: "no", None: "unknown"}
     for each in verdict.services:
         yield f"  {words[each.allowed]:<8} {each.service}  {each.reason}: {each.reason.text}"
+    if verdict.advisory:
+        yield "  the domain is only audited: a no keeps nobody out"

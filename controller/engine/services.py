@@ -19,7 +19,7 @@ from controller.planning.facts import Claim, DomainId, Hold, Holding, Scope, Use
 from controller.planning.guard import RESTRICTIONS, Approvals, Bench
 from controller.planning.standing import Standing
 from controller.resources.charter import Charter
-from controller.resources.maildomain import MailDomain, Mode
+from controller.resources.maildomain import MailDomain
 from controller.resources.names import DomainName, ResourceKey
 
 ROWS_AT_ONCE = 20_000
@@ -130,7 +130,7 @@ def plan_services(question: ServiceQuestion) -> ServicePlan:
     court = convene(question.domains, question.charter, question.subscribed)
     census = question.facts.population.census
     decided = {
-        realm.key: Decided(item, row, rule(realm, census, observed=item.spec.mode is Mode.OBSERVE))
+        realm.key: Decided(item, row, rule(realm, census))
         for realm in court.realms.values()
         if realm.key in acting and realm.key not in question.undecided
         for item, row in (acting[realm.key],)

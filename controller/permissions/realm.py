@@ -13,7 +13,7 @@ from controller.permissions.links import Links, bring_roles
 from controller.permissions.roles import Groups, Roles, compiled_groups, compiled_roles, keys_of
 from controller.resources.catalogservice import CatalogService
 from controller.resources.charter import Charter
-from controller.resources.maildomain import MailDomain
+from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import DomainName, ResourceKey
 from controller.resources.restriction import ServiceGroupRestriction
 from controller.resources.rolebinding import MailDomainRoleBinding
@@ -77,7 +77,8 @@ class Realm:
     impersonation: ImpersonationMode | None
     restrictions: tuple[Restriction, ...]
     """Those that are applied: none while the deprecated switch is off (B-34)."""
-    enforcement: Enforcement
+    advisory: bool
+    """Whether it is only audited, or observed: what is decided keeps nobody out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def convene(domains: Iterable[MailDomain], charter: Charter, subscribed: Subscri
             superusers=access.superuser_access,
             impersonation=access.impersonation_mode,
             restrictions=_applied(access, restrictions.get(key, ()), groups),
-            enforcement=access.enforcement,
+            advisory=known[key].spec.mode is Mode.OBSERVE or access.enforcement is Enforcement.AUDIT,
         )
         for key, access in deciding.items()
     )

@@ -5,7 +5,7 @@ and opening one are the same call.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Literal
 
@@ -52,6 +52,8 @@ class Verdict:
     actor: Person | None = None
     subject: Person | None = None
     """Whom the actor acts as. Set only where that is granted."""
+    advisory: bool = False
+    """Whether the domain is only audited: a no keeps nobody out yet."""
 
     @property
     def known(self) -> bool:
@@ -69,6 +71,10 @@ class NotKnown(Unavailable):
 def resolve(realms: Mapping[DomainName, Realm], census: Census, question: Question) -> Verdict:
     """Answer one question. Raises `InvalidInput` for one that makes no sense, and `NotKnown`."""
     realm = _realm(realms, question.domain)
+    return replace(_answer(realm, census, question), advisory=realm.advisory)
+
+
+def _answer(realm: Realm, census: Census, question: Question) -> Verdict:
     services = _services(realm, question.service)
     actor = _person(census, question.actor, "user")
     subject = actor if question.acting_as is None else _person(census, question.acting_as, "actingAs")

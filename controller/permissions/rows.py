@@ -13,7 +13,6 @@ from controller.permissions.impersonation import subjects_of
 from controller.permissions.membership import Decisions, DomainAccess, resolve_members
 from controller.permissions.realm import Realm, Usable
 from controller.permissions.reasons import AccessReason
-from controller.resources.serviceaccess import Enforcement
 
 
 class Opening(NamedTuple):
@@ -175,12 +174,11 @@ class Ruling:
 Value = TypeVar("Value")
 
 
-def rule(realm: Realm, census: Census, *, observed: bool) -> Ruling:
-    """Decide for every member of a domain, and who may act as whom. What is only `observed` is not served."""
+def rule(realm: Realm, census: Census) -> Ruling:
+    """Decide for every member of a domain, and who may act as whom."""
     holders = (person for key in realm.held for person in census.by_key.get(key, ()))
     acting = {Acting(actor.id, subject.id) for actor in holders for subject in subjects_of(realm, census, actor)}
-    advisory = observed or realm.enforcement is Enforcement.AUDIT
-    return Ruling(resolve_members(realm, census), frozenset(acting), advisory)
+    return Ruling(resolve_members(realm, census), frozenset(acting), realm.advisory)
 
 
 def _each_once(function: Callable[[Decisions], Value]) -> Callable[[Decisions], Value]:

@@ -93,6 +93,7 @@ def shown(verdict: Verdict) -> dict[str, Any]:
         "services": [
             {"name": each.service, "allowed": each.allowed, "reason": each.reason.value} for each in verdict.services
         ],
+        **({"advisory": True} if verdict.advisory else {}),
     }
 
 
@@ -130,6 +131,7 @@ _OPERATION = {
                 "properties": {
                     "gate": {"enum": [gate.value for gate in Gate]},
                     "reason": _REASONS,
+                    "advisory": {"const": True, "description": "The domain is only audited: a no keeps nobody out."},
                     "services": {
                         "type": "array",
                         "items": {

@@ -48,8 +48,9 @@ def declare(town: Town, **spec: Any) -> None:
         "services": [{"name": "drive"}, {"name": "docs"}],
         "defaultRoleRef": {"name": "member"},
         "impersonationMode": "Subject",
+        "enforcement": "Enforce",
     }
-    base = {"domain": "commune.example", "mode": "Observe", "sourceRefs": [{"name": "deploycenter"}]}
+    base = {"domain": "commune.example", "mode": "Enforce", "sourceRefs": [{"name": "deploycenter"}]}
     town.declare("MailDomain", "commune", {**base, "serviceAccess": access, **spec})
 
 
@@ -81,6 +82,12 @@ def test_all_services_of_the_domain_and_one_of_them(asked: Any) -> None:
     }
     assert opened(drive) == {"drive": True}
     assert opened(docs) == {"docs": False}
+
+
+def test_where_nothing_is_served_yet_it_is_said(asked: Any, town: Town) -> None:
+    assert "advisory" not in json.loads(asked().out)
+    declare(town, mode="Observe")
+    assert json.loads(asked().out)["advisory"] is True
 
 
 def test_who_is_no_member_is_denied(asked: Any) -> None:

@@ -32,8 +32,7 @@ def commune(database: MailDatabase, world: MailWorld) -> Household:
 
 def served(**access: Any) -> Any:
     """The commune as it is served: no audit, no observation."""
-    found = maildomain(enforcement="Enforce", **access)
-    return found.model_copy(update={"spec": found.spec.model_copy(update={"mode": "Enforce"})})
+    return maildomain(enforcement="Enforce", **access)
 
 
 def test_readers_see_what_was_decided(commune: Household, world: MailWorld) -> None:
@@ -104,7 +103,7 @@ def test_an_audit_serves_everything_and_says_what_it_would_not(commune: Househol
 
 
 def test_a_domain_that_is_only_observed_is_audited_whatever_it_enforces(commune: Household) -> None:
-    commune.decide(maildomain(default="member", enforcement="Enforce"), role("member", ["docs"]))
+    commune.decide(maildomain(default="member", mode="Observe", enforcement="Enforce"), role("member", ["docs"]))
 
     assert all(row["advisory"] for row in commune.rows("ben").values())
 

@@ -99,6 +99,14 @@ async def test_the_answer_is_that_of_the_rules(asked: Asked) -> None:
     assert await asked.services(user=BEN, service="docs") == {"docs": (True, "DefaultRole")}
 
 
+@pytest.mark.parametrize(("spec", "said"), [({"mode": "Observe"}, True), ({"enforcement": "Audit"}, True), ({}, None)])
+async def test_a_domain_that_is_only_audited_says_so(asked: Asked, spec: dict[str, str], said: bool | None) -> None:
+    domain = maildomain(default="member", services=["docs", "drive"], **({"enforcement": "Enforce"} | spec))
+    asked.declare(domain, *DECLARED[1:])
+    answer = (await asked.ask(user=BEN, service="drive")).json()
+    assert (answer["services"][0]["allowed"], answer.get("advisory")) == (False, said)
+
+
 async def test_a_subscription_is_what_the_rows_say(asked: Asked) -> None:
     assert await asked.services(service="drive") == {"drive": (None, "Stale")}
     asked.commune.decide(*DECLARED, subscribed={"drive": True})

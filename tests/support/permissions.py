@@ -34,13 +34,14 @@ def maildomain(
     namespace: str = "org",
     services: Iterable[str] = SERVICES,
     default: str | None = None,
+    mode: str = "Enforce",
     **access: Any,
 ) -> Any:
     """A MailDomain that decides on services; `impersonationMode` is Subject unless it is given."""
     access = {"impersonationMode": "Subject"} | access
     spec = {
         "domain": domain,
-        "mode": "Observe",
+        "mode": mode,
         "sourceRefs": [{"name": "source"}],
         "serviceAccess": {
             "services": [{"name": service} for service in services],

@@ -11,8 +11,9 @@ from tests.support.permissions import COMMUNE, SERVICES, Town, binding, bought, 
 ANNE, BEN = f"anne@{COMMUNE}", f"ben@{COMMUNE}"
 
 
-def ruling(place: Town, *, observed: bool = False) -> Ruling:
-    return rule(place.court.realms[COMMUNE], place.census, observed=observed)
+def ruling(place: Town, *, audited: bool = False) -> Ruling:
+    realm = place.court.realms[COMMUNE]
+    return rule(replace(realm, advisory=audited or realm.advisory), place.census)
 
 
 def after(standing: StandingRows, changes: RowChanges) -> StandingRows:
@@ -51,7 +52,7 @@ def test_the_same_digest_says_that_there_is_nothing_to_do(one: Town, other: Town
 
     assert not (same and ruling(other).changes(standing))
     assert ruling(one).digest == ruling(one).digest
-    assert ruling(one).digest != ruling(one, observed=True).digest or ruling(one).advisory
+    assert ruling(one).digest != ruling(one, audited=True).digest or ruling(one).advisory
 
 
 @settings(max_examples=100, deadline=None)

@@ -34,7 +34,7 @@ def said(*declared: Any, sources: tuple[ResourceKey, ...] = (), **town: Any) -> 
     found = {f"{item.resource.kind} {item.resource.metadata.name}": item for item in statements(view)}
     for item in place.declared:
         if item.kind == "MailDomain":
-            ruling = rule(place.court.realms[item.domain], place.census, observed=False)
+            ruling = rule(place.court.realms[item.domain], place.census)
             found[f"MailDomain {item.metadata.name}"] = domain_statement(item, ruling, view, None)
     return found
 
