@@ -8,7 +8,7 @@ Nothing here decides about a row: that is `planning`. A reign ends with the leas
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,24 +23,15 @@ from controller.engine.hints import whom_to_ask
 from controller.engine.lineage import RESTORED, is_behind
 from controller.engine.listing import Absences, Listing, read_listing
 from controller.engine.news import DEAF_AFTER, News
-from controller.engine.reports import (
-    Population,
-    Report,
-    measure,
-    publish,
-    report_domains,
-    report_interrupted,
-    report_source,
-    report_stalled,
-)
 from controller.engine.roster import Roster, read_secrets
 from controller.engine.servicedesk import ServiceDesk
 from controller.engine.servicereports import Telling, report_services
 from controller.engine.services import ServiceOutcome
 from controller.engine.subjects import Directory, directory
 from controller.engine.subscriptions import Subscriptions
-from controller.engine.triggers import ApprovalDesk, Pokes, Removals, Target
-from controller.engine.world import Kind, World
+from controller.engine.telling import Outcome, Teller
+from controller.engine.triggers import ApprovalDesk, Pokes, Removals
+from controller.engine.world import World
 from controller.errors import ControllerError, NotAuthorized, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
@@ -52,12 +43,9 @@ from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState
 from controller.planning.standing import ClaimRules, Standing, resolve
-from controller.planning.status import Status, Wave
-from controller.planning.supposing import BlastRadius, blast_radius
+from controller.planning.supposing import blast_radius
 from controller.resources.conditions import Reason
-from controller.resources.model import Metadata
 from controller.resources.names import DomainName, ResourceKey
-from controller.resources.source import EntitlementSource
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +55,6 @@ TIDY = 86_400.0
 """Seconds after which the journal is pruned again, where it is not kept for ever."""
 SECRETS = 60.0
 """Seconds after which Secrets are read again, so that a rotated key needs no restart."""
-FIRST_ANSWERS = 15.0
-"""Seconds of a term in which an object without a status waits for its first outcome: ten thousand are written once."""
 BREATHER = 3.0
 """A pass is followed by a pause of this many times its length, so that a stream of answers leaves the CPU to others.
 Whoever has edited something does not wait for it."""
@@ -118,19 +104,12 @@ class Reign:
     _pokes: Pokes = field(default_factory=Pokes)
     _approvals: ApprovalDesk = field(default_factory=ApprovalDesk)
     _removals: Removals = field(default_factory=Removals)
-    _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
     _convergence: Convergence = field(default_factory=Convergence)
-    _radii: dict[ResourceKey, BlastRadius] = field(default_factory=dict)
     _sight: "_Sight | None" = None
-    _told: dict[Target, Status] = field(default_factory=dict)
-    """The status that each object has now."""
     _listed_at: float = float("-inf")
     _secrets_at: float = float("-inf")
     _tidy_at: float = float("-inf")
     _next_pass: float = float("-inf")
-    _patient_until: float = field(init=False)
-    _untold: bool = False
-    """Whether objects without a status wait for their first outcome."""
     _passes: int = 0
     _relist: bool = True
     _outdated: bool = False
@@ -140,14 +119,16 @@ class Reign:
     """Whether the watch has told of a change since the last pass."""
     _askers: Askers = field(init=False)
     _foundry: Foundry = field(init=False)
+    _teller: Teller = field(init=False)
     services: ServiceDesk = field(init=False)
 
     def __post_init__(self) -> None:
-        self._patient_until = self.around.clock() + FIRST_ANSWERS
         self._askers = Askers(self.around.clock, self.around.metrics, self._heard)
         self._foundry = Foundry(
             self.around.founder, self.around.clock, self._may_found, self._founded, self.around.failures
         )
+        around = self.around
+        self._teller = Teller(around.world, around.metrics, around.clock, around.utc, self.desks, self._pokes)
         subscriptions = Subscriptions(self.around.clock, self.subscribing)
         self.services = ServiceDesk(self.around.database, subscriptions, self.around.wake)
 
@@ -186,7 +167,7 @@ class Reign:
         self.services.ask()
         if any(desk.doubting for desk in self.desks.values()):
             return
-        self._news = self._news or self._foundry.next_try(now) <= 0 or (self._untold and now >= self._patient_until)
+        self._news = self._news or self._foundry.next_try(now) <= 0 or self._teller.overdue
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
         if ripe or (self._news and (self._edited or now >= self._next_pass)):
             await self._pass(sight)
@@ -209,9 +190,9 @@ class Reign:
 
     async def _report_on_services(self, outcome: ServiceOutcome) -> None:
         honoured = [key for key in self.listing.sources if self._honours(key)]
-        telling = Telling(self._told, honoured, self.around.whole_cluster, self.around.utc())
+        telling = Telling(self._teller.told, honoured, self.around.whole_cluster, self.around.utc())
         try:
-            await self._publish(await asyncio.to_thread(report_services, outcome, telling))
+            await self._teller.publish(await asyncio.to_thread(report_services, outcome, telling))
         except ControllerError:
             self.services.news = True
             raise
@@ -238,7 +219,7 @@ class Reign:
         self._relist = False
         try:
             self.listing = await read_listing(self.around.world)
-            self._told = dict(self.listing.statuses)
+            self._teller.told = dict(self.listing.statuses)
             await self._open_sources(now)
         except BaseException:
             self._relist = True
@@ -308,8 +289,8 @@ class Reign:
             desk.revise(self.listing.sources[key].spec)
             users = sight.snapshot.users if key in named else {}
             desk.update(users, sight.held_by.get(key, frozenset()), named[key], now)
-        self._pokes.see_sources(self.listing.sources.values(), self._told, self.desks)
-        self._pokes.see_domains(sight.standings, self._told, self.desks)
+        self._pokes.see_sources(self.listing.sources.values(), self._teller.told, self.desks)
+        self._pokes.see_domains(sight.standings, self._teller.told, self.desks)
         self.services.see(sight.standings, sight.snapshot)
         self._approvals.see(sight.snapshot.holds, sight.standings, self.listing.sources.values(), self.desks)
 
@@ -462,22 +443,14 @@ class Reign:
 
     def _end_wave(self, desk: Desk) -> None:
         desk.finish()
-        if desk.last is not None and desk.last.number == desk.number:
-            now, utc = self.around.clock(), self.around.utc()
-            started, finished = (utc - timedelta(seconds=now - at) for at in (desk.last.started, desk.last.finished))
-            self._waves[desk.key] = Wave(started, finished, desk.last.tally)
-            self.around.metrics.wave_finished(desk.key, finished.timestamp(), partial=desk.last.tally.partial)
+        self._teller.note_wave(desk)
         log.info("wave_finished", source=str(desk.key), number=desk.number, refusal=desk.refusal)
 
     async def _weigh(self, key: ResourceKey, question: Question) -> None:
         """What the source could take away, once a wave: it is no reason for a status of its own."""
-        radius = await asyncio.to_thread(blast_radius, question, key)
-        self._radii[key] = radius
-        self.around.metrics.could_lose(
-            key, accesses=radius.accesses, domains=radius.domains, stopped_after=radius.stopped_after
-        )
+        self._teller.note_radius(key, await asyncio.to_thread(blast_radius, question, key))
 
-    # --- telling ---
+    # --- creating ---
 
     async def _may_found(self) -> bool:
         """Whether a domain may be created now: the lease is ours and nothing is frozen, looked for each time."""
@@ -494,40 +467,21 @@ class Reign:
         self._outdated = self._news = True
         self.around.wake()
 
-    async def _report(self, decision: "_Decision", sight: "_Sight", *, wrote: bool) -> None:
-        """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
-        now = self.around.utc()
-        decided, health = decision.plan, self._health(decision.question)
-        self._note_failures(health)
-        stalled = [
-            report_stalled(item.kind, item.key, item.generation, self._told, Reason.INVALID_SPEC, now=now)
-            for item in self.listing.invalid
-        ]
-        domains = report_domains(
-            decided.domains,
-            self._told,
-            health,
-            self.desks,
-            self._pokes,
-            wrote=wrote,
-            removals=self._removals.lately(self.desks),
-            troubles=self._foundry.troubles,
-            now=now,
-        )
-        await self._publish([*self._without_the_waiting(domains), *stalled])
-        await self._publish(
-            [self._source_report(item, decided, sight, health, now) for item in self.listing.sources.values()]
-        )
-        measure(self.around.metrics, decided, sight.snapshot)
+    # --- telling ---
 
-    def _without_the_waiting(self, reports: list[Report]) -> list[Report]:
-        """While first answers are a matter of seconds, what they come to is the first that is said of an object."""
-        if self.around.clock() >= self._patient_until:
-            self._untold = False
-            return reports
-        told = [report for report in reports if not report.awaits_first_answers]
-        self._untold = len(told) < len(reports)
-        return told
+    async def _report(self, decision: "_Decision", sight: "_Sight", *, wrote: bool) -> None:
+        health = self._health(decision.question)
+        self._note_failures(health)
+        outcome = Outcome(
+            decision.plan,
+            sight.snapshot,
+            health,
+            sight.held_by,
+            self._removals.lately(self.desks),
+            self._foundry.troubles,
+            wrote,
+        )
+        await self._teller.tell(self.listing, outcome)
 
     def _note_failures(self, health: Mapping[ResourceKey, SourceHealth]) -> None:
         for key, source in health.items():
@@ -537,59 +491,15 @@ class Reign:
             else:
                 self.around.failures.failed(_failing(key), source.trouble.value)
 
-    def _source_report(
-        self,
-        source: EntitlementSource,
-        decided: Plan,
-        sight: "_Sight",
-        health: Mapping[ResourceKey, SourceHealth],
-        now: datetime,
-    ) -> Report:
-        if source.key not in health:
-            generation = source.metadata.generation
-            return report_stalled(Kind.SOURCE, source.key, generation, self._told, Reason.NOT_AUTHORIZED, now=now)
-        return report_source(
-            source,
-            self._told,
-            health[source.key],
-            decided.holds,
-            self._pokes,
-            desks=self.desks,
-            wave=self._waves.get(source.key),
-            radius=self._radii.get(source.key),
-            population=Population(sight.held_by, len(sight.snapshot.users)),
-            epoch=sight.snapshot.epoch,
-            frozen=sight.snapshot.freeze is not None,
-            now=now,
-        )
-
     async def stall(self, reason: Reason) -> None:
-        """Say on every object that nothing can be done: the mail database has an unknown schema, or none of ours."""
-        now = self.around.utc()
-        await self._publish_instead(
-            report_stalled(kind, item.key, item.generation, self._told, reason, now=now) for kind, item in self._items()
-        )
+        """Say on every object that nothing can be done. What the next pass says is news."""
+        self._news = True
+        await self._teller.stall(self.listing, reason)
 
     async def interrupt(self, reason: Reason) -> None:
-        """Say on every object that nothing is known now: the mail database has been away for a while."""
-        now = self.around.utc()
-        await self._publish_instead(
-            report_interrupted(kind, item, self._told, reason, now=now) for kind, item in self._items()
-        )
-
-    def _items(self) -> Iterator[tuple[Kind, Metadata]]:
-        yield from ((Kind.DOMAIN, item.metadata) for item in self.listing.domains)
-        yield from ((Kind.SOURCE, item.metadata) for item in self.listing.sources.values())
-
-    async def _publish_instead(self, reports: Iterable[Report]) -> None:
-        """What the next pass says is news, though nothing else has changed by then."""
+        """Say on every object that nothing is known now. What the next pass says is news."""
         self._news = True
-        await self._publish(list(reports))
-
-    async def _publish(self, reports: list[Report]) -> None:
-        for report in await publish(self.around.world, reports):
-            self._told[report.kind, report.key] = report.after
-            self.around.metrics.patched(report.kind.value)
+        await self._teller.interrupt(self.listing, reason)
 
     def _health(self, question: Question) -> dict[ResourceKey, SourceHealth]:
         """How the sources were when the question was put: what came later is for the next pass to tell."""

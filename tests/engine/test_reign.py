@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from controller.engine.reign import FIRST_ANSWERS
 from controller.engine.rollback import release, undo
+from controller.engine.telling import FIRST_ANSWERS
 from controller.engine.world import Kind
 from controller.maildb.database import MailDatabase
 from controller.maildb.journal import Selection

@@ -1,0 +1,166 @@
+"""What is each object told? The status that it has now, and the one that a pass leaves on it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from controller.engine.desk import Desk
+from controller.engine.listing import Listing
+from controller.engine.reports import (
+    Population,
+    Report,
+    measure,
+    publish,
+    report_domains,
+    report_interrupted,
+    report_source,
+    report_stalled,
+)
+from controller.engine.triggers import Pokes, Target
+from controller.engine.world import Kind, World
+from controller.observability.metrics import Metrics
+from controller.planning.facts import Snapshot, UserId
+from controller.planning.health import SourceHealth
+from controller.planning.plan import Plan
+from controller.planning.status import Status, Wave
+from controller.planning.supposing import BlastRadius
+from controller.resources.conditions import Reason
+from controller.resources.model import Metadata
+from controller.resources.names import ResourceKey
+from controller.resources.source import EntitlementSource
+
+FIRST_ANSWERS = 15.0
+"""Seconds of a term in which an object without a status waits for its first outcome: ten thousand are written once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass has come to."""
+
+    plan: Plan
+    snapshot: Snapshot
+    health: Mapping[ResourceKey, SourceHealth]
+    held_by: Mapping[ResourceKey, frozenset[UserId]]
+    """Who holds a managed access, by source."""
+    removals: Collection[ResourceKey]
+    """Domains of which somebody else removed rows lately."""
+    troubles: Mapping[ResourceKey, Reason]
+    """Domains that could not be created or changed, and why."""
+    wrote: bool
+
+
+@dataclass(slots=True)
+class Teller:
+    """The statuses of one term."""
+
+    world: World
+    metrics: Metrics
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    utc: Callable[[], datetime]
+    desks: Mapping[ResourceKey, Desk]
+    pokes: Pokes
+    told: dict[Target, Status] = field(default_factory=dict)
+    """The status that each object has now."""
+    _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
+    _radii: dict[ResourceKey, BlastRadius] = field(default_factory=dict)
+    _patient_until: float = field(init=False)
+    _untold: bool = False
+    """Whether objects without a status wait for their first outcome."""
+
+    def __post_init__(self) -> None:
+        self._patient_until = self.clock() + FIRST_ANSWERS
+
+    @property
+    def overdue(self) -> bool:
+        """Whether objects have waited long enough for their first outcome."""
+        return self._untold and self.clock() >= self._patient_until
+
+    def note_wave(self, desk: Desk) -> None:
+        """The wave of a desk is over: the heartbeat of its source."""
+        if desk.last is not None and desk.last.number == desk.number:
+            now, utc = self.clock(), self.utc()
+            started, finished = (utc - timedelta(seconds=now - at) for at in (desk.last.started, desk.last.finished))
+            self._waves[desk.key] = Wave(started, finished, desk.last.tally)
+            self.metrics.wave_finished(desk.key, finished.timestamp(), partial=desk.last.tally.partial)
+
+    def note_radius(self, key: ResourceKey, radius: BlastRadius) -> None:
+        """What a source could take away is told with its next status: it is no reason for one of its own."""
+        self._radii[key] = radius
+        self.metrics.could_lose(
+            key, accesses=radius.accesses, domains=radius.domains, stopped_after=radius.stopped_after
+        )
+
+    async def tell(self, listing: Listing, outcome: Outcome) -> None:
+        """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
+        now = self.utc()
+        stalled = [
+            report_stalled(item.kind, item.key, item.generation, self.told, Reason.INVALID_SPEC, now=now)
+            for item in listing.invalid
+        ]
+        domains = report_domains(
+            outcome.plan.domains,
+            self.told,
+            outcome.health,
+            self.desks,
+            self.pokes,
+            wrote=outcome.wrote,
+            removals=outcome.removals,
+            troubles=outcome.troubles,
+            now=now,
+        )
+        await self.publish([*self._without_the_waiting(domains), *stalled])
+        await self.publish([self._source(item, outcome, now) for item in listing.sources.values()])
+        measure(self.metrics, outcome.plan, outcome.snapshot)
+
+    async def stall(self, listing: Listing, reason: Reason) -> None:
+        """Say on every object that nothing can be done: the mail database has an unknown schema, or none of ours."""
+        now = self.utc()
+        await self.publish(
+            report_stalled(kind, item.key, item.generation, self.told, reason, now=now)
+            for kind, item in _items(listing)
+        )
+
+    async def interrupt(self, listing: Listing, reason: Reason) -> None:
+        """Say on every object that nothing is known now: the mail database has been away for a while."""
+        now = self.utc()
+        await self.publish(report_interrupted(kind, item, self.told, reason, now=now) for kind, item in _items(listing))
+
+    async def publish(self, reports: Iterable[Report]) -> None:
+        """Write the statuses that differ. Raises `ClusterUnavailable` or `NotAuthorized`."""
+        for report in await publish(self.world, list(reports)):
+            self.told[report.kind, report.key] = report.after
+            self.metrics.patched(report.kind.value)
+
+    def _without_the_waiting(self, reports: list[Report]) -> list[Report]:
+        """While first answers are a matter of seconds, what they come to is the first that is said of an object."""
+        if self.clock() >= self._patient_until:
+            self._untold = False
+            return reports
+        told = [report for report in reports if not report.awaits_first_answers]
+        self._untold = len(told) < len(reports)
+        return told
+
+    def _source(self, source: EntitlementSource, outcome: Outcome, now: datetime) -> Report:
+        if source.key not in outcome.health:
+            generation = source.metadata.generation
+            return report_stalled(Kind.SOURCE, source.key, generation, self.told, Reason.NOT_AUTHORIZED, now=now)
+        return report_source(
+            source,
+            self.told,
+            outcome.health[source.key],
+            outcome.plan.holds,
+            self.pokes,
+            desks=self.desks,
+            wave=self._waves.get(source.key),
+            radius=self._radii.get(source.key),
+            population=Population(outcome.held_by, len(outcome.snapshot.users)),
+            epoch=outcome.snapshot.epoch,
+            frozen=outcome.snapshot.freeze is not None,
+            now=now,
+        )
+
+
+def _items(listing: Listing) -> Iterator[tuple[Kind, Metadata]]:
+    yield from ((Kind.DOMAIN, item.metadata) for item in listing.domains)
+    yield from ((Kind.SOURCE, item.metadata) for item in listing.sources.values())
