@@ -1,7 +1,8 @@
 """What can be run? The command line of `maildomain-controller`, which is `kubectl maildomain` as well."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import structlog
 import typer
@@ -65,6 +66,12 @@ for command in (
     app.command()(command)
 
 
+@cache
+def _program() -> Callable[..., object]:
+    """Built once: the sandbox runs many commands in one process."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command of `sys.argv` and exit with its code."""
     configure_logging("text", "WARNING")
@@ -83,7 +90,7 @@ def execute(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user can cause never ends in a traceback."""
     try:
         REPORTS.open(read_report_settings())
-        app(args=list(arguments), prog_name=PROGRAM)
+        _program()(args=list(arguments), prog_name=PROGRAM)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Exit.DONE
     except ControllerError as error:

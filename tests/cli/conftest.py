@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from controller.cli.main import execute
+from controller.cli.opening import FILE_OWNER
 from controller.sandbox.deploycenter import Account, Double, Organization, World
-from tests.support.database import MailWorld, bare_url, dialect
+from tests.support.database import MailWorld, bare_url, dialect, fresh_database
 
 __all__ = ["bare_url", "dialect"]
 
@@ -150,12 +151,18 @@ def write(path: Path, kind: str, name: str, spec: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def town(bare_url: str, deploycenter: Double, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Town:
+def database_url(dialect: str, tmp_path: Path) -> Iterator[str]:
+    """A database as `migrate` leaves it for files."""
+    with fresh_database(dialect, tmp_path, owner=FILE_OWNER) as url:
+        yield url
+
+
+@pytest.fixture
+def town(database_url: str, deploycenter: Double, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Town:
     """A migrated mail database, empty but for what the test adds; the commands find it by the environment."""
-    monkeypatch.setenv("MDC_DATABASE_URL", bare_url)
-    assert run("migrate").code == 0
+    monkeypatch.setenv("MDC_DATABASE_URL", database_url)
     folder = tmp_path / "manifests"
-    made = Town(MailWorld(bare_url), deploycenter, deploycenter.redirect_to, folder)
+    made = Town(MailWorld(database_url), deploycenter, deploycenter.redirect_to, folder)
     made.source()
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "deploycenter"}}
     (folder / "secret.yaml").write_text(yaml.safe_dump(secret | {"stringData": {"api-key": "key-of-the-test"}}))

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
 from controller.sandbox.deploycenter import Behaviour
-from tests.cli.conftest import ROOT, Ran, Run, Town, write
+from tests.cli.conftest import Ran, Run, Town, write
 from tests.support.database import MailWorld
+from tests.support.published import require
 
 FILES = ("-f", "manifests")
 
@@ -18,7 +18,7 @@ FILES = ("-f", "manifests")
 def document(ran: Ran) -> dict[str, Any]:
     """What stands on stdout: one JSON document of the published shape and nothing else."""
     found: dict[str, Any] = json.loads(ran.out)
-    jsonschema.validate(found, json.loads((ROOT / "docs/schema/plan.json").read_text()))
+    require(found, "plan.json")
     return found
 
 

@@ -375,27 +375,27 @@ def postgresql_server() -> str:
 
 
 @cache
-def template(dialect: str, *, migrated: bool) -> str:
+def template(dialect: str, *, migrated: bool, owner: str = OWNER) -> str:
     """A database with the application's tables, and with ours when `migrated`: its path, or its name on the server."""
     if dialect == "sqlite":
         path = scratch("mdc-sqlite-") / "template.sqlite3"
         sqlite3.connect(path).close()
-        fill(f"sqlite:///{path}", migrated=migrated)
+        fill(f"sqlite:///{path}", migrated=migrated, owner=owner)
         return str(path)
     name = f"mdc_template_{secrets.token_hex(4)}"
     with psycopg.connect(plain(postgresql_server()), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    fill(url_of(name), migrated=migrated)
+    fill(url_of(name), migrated=migrated, owner=owner)
     return name
 
 
-def fill(url: str, *, migrated: bool, role: str = "smallint", claims: bool = True) -> None:
+def fill(url: str, *, migrated: bool, owner: str = OWNER, role: str = "smallint", claims: bool = True) -> None:
     """Make the application's tables in an empty database, and ours when `migrated`."""
     with MailWorld(url).session() as connection:
         for statement in application_ddl(connection.dialect.name, role=role, claims=claims):
             connection.execute(text(statement))
     if migrated:
-        database = MailDatabase(lambda: url, owner=OWNER)
+        database = MailDatabase(lambda: url, owner=owner)
         database.migrate()
         database.close()
 
@@ -406,9 +406,9 @@ def url_of(name: str) -> str:
 
 
 @contextlib.contextmanager
-def fresh_database(dialect: str, folder: Path, *, migrated: bool = True) -> Iterator[str]:
+def fresh_database(dialect: str, folder: Path, *, migrated: bool = True, owner: str = OWNER) -> Iterator[str]:
     """The URL of a database of one's own, gone afterwards."""
-    source = template(dialect, migrated=migrated)
+    source = template(dialect, migrated=migrated, owner=owner)
     if dialect == "sqlite":
         path = folder / f"mail-{secrets.token_hex(4)}.sqlite3"
         shutil.copyfile(source, path)
