@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import islice
 from typing import Any, cast
@@ -76,6 +77,12 @@ class _Wire:
         return closed and not self.connected and not self.headers
 
 
+@cache
+def _usual_authorities() -> ssl.SSLContext:
+    """Read once a process: it takes longer than a whole answer."""
+    return httpx.create_ssl_context()
+
+
 class DeployCenterSource:
     """One DeployCenter, asked with keep-alive at the pace of its lane; by POST where it answers that, else by GET.
 
@@ -110,7 +117,7 @@ class DeployCenterSource:
         self._client = httpx.AsyncClient(
             auth=None,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            verify=True if tls is None else tls,
+            verify=_usual_authorities() if tls is None else tls,
             follow_redirects=False,
             event_hooks={"response": [_drop_location]},
             timeout=None,  # noqa: S113  # one deadline for the whole request, see `_fetch`
