@@ -126,29 +126,36 @@ class Cluster:
         """
         return [found for namespace in self._places(kind) for found in await self._list(kind, namespace)]
 
-    async def generations(self, kind: Kind, namespace: str) -> dict[str, int]:
-        """The generation of every object of a kind in one namespace now, by uid; no object travels for it.
+    async def generations(self, kind: Kind, namespace: str | None = None) -> dict[str, dict[str, int]]:
+        """The generation of every object of a kind now, by namespace and uid; no object travels for it.
 
-        Raises `ClusterUnavailable` or `NotAuthorized`.
+        Of one namespace, or wherever we look for the kind. Raises `ClusterUnavailable` or `NotAuthorized`.
         """
-        found: dict[str, int] = {}
-        path, token = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{kind.value}", ""
+        found: dict[str, dict[str, int]] = {}
+        for place in self._places(kind) if namespace is None else (namespace,):
+            try:
+                async for metadata in self._metadata(kind, place):
+                    place_of = found.setdefault(metadata.get("namespace", ""), {})
+                    place_of[metadata["uid"]] = metadata.get("generation", 0)
+            except ApiException as refusal:
+                raise converted(refusal, "list", _described(kind, place)) from None
+        return found
+
+    async def _metadata(self, kind: Kind, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
+        within = f"namespaces/{namespace}/" if namespace is not None else ""
+        path, token = f"/apis/{GROUP}/{VERSION}/{within}{kind.value}", ""
         while True:
             query = [("limit", str(PAGE)), *([("continue", token)] if token else [])]
-            try:
-                answer = await self._ask("list", partial(self._get, path, accept=_METADATA, query=query))
-            except ApiException as refusal:
-                raise converted(refusal, "list", _described(kind, namespace)) from None
-            match answer:
+            match await self._ask("list", partial(self._get, path, accept=_METADATA, query=query)):
                 case {"kind": "PartialObjectMetadataList", "items": list() | None as items, "metadata": dict(metadata)}:
                     # It writes null where there are none.
-                    told = (item["metadata"] for item in items or ())
-                    found.update((each["uid"], each.get("generation", 0)) for each in told)
+                    for item in items or ():
+                        yield item["metadata"]
                     token = metadata.get("continue") or ""
                 case _:
                     raise ClusterUnavailable(f"what answers for the API server has no list of {kind.value}.{GROUP}")
             if not token:
-                return found
+                return
 
     async def read_object(self, kind: Kind, key: ResourceKey) -> dict[str, Any] | None:
         """One object, or None when it is not there. Raises `ClusterUnavailable` or `NotAuthorized`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from controller.cluster.cluster import Cluster
-from controller.engine.listing import Objects, list_all, parse_listing
+from controller.engine.listing import list_all, parse_listing
 from controller.errors import InvalidInput, Unavailable
 from controller.resources.charter import Charter
 from controller.resources.documents import Document, parse_documents
@@ -20,8 +20,8 @@ _ENDINGS = (".yaml", ".yml", ".json")
 _RIGHTS = (Kind.DOMAIN, Kind.ROLE, Kind.BINDING, Kind.GROUP)
 """What a right to act as somebody hangs on: these alone, in the namespace of the domain; links never bring it."""
 
-Generations = Mapping[str, int]
-"""By uid."""
+Generations = Mapping[str, Mapping[str, int]]
+"""By namespace and uid."""
 
 
 class ClusterDeclared:
@@ -29,15 +29,18 @@ class ClusterDeclared:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._seen: Mapping[tuple[Kind, str], Generations] | None = None
+        self._seen: Mapping[Kind, Generations] | None = None
 
     async def changed(self) -> Declarations | None:
-        """Everything, or None while it is what it was. Raises `ClusterUnavailable` or `NotAuthorized`."""
-        objects = await list_all(self._cluster)
-        seen = _generations(objects)
+        """Everything, or None while it is what it was. Raises `ClusterUnavailable` or `NotAuthorized`.
+
+        Objects are read where one has changed: what they are written with costs questions more than the answer.
+        """
+        seen = {kind: await self._cluster.generations(kind) for kind in Kind}
         if self._seen == seen:
             return None
-        # Questions go on meanwhile.
+        # Read after their generations: what is newer than those is read again, and what is older never was.
+        objects = await list_all(self._cluster)
         listing = await asyncio.to_thread(parse_listing, objects)
         self._seen = seen
         return tuple(listing.domains), listing.charter
@@ -47,19 +50,11 @@ class ClusterDeclared:
 
         Raises `ClusterUnavailable` or `NotAuthorized`.
         """
-        now = await asyncio.gather(*(self._cluster.generations(kind, domain.namespace) for kind in _RIGHTS))
-        seen = self._seen or {}
-        return all(seen.get((kind, domain.namespace), {}) == found for kind, found in zip(_RIGHTS, now, strict=True))
-
-
-def _generations(objects: Objects) -> Mapping[tuple[Kind, str], Generations]:
-    found: dict[tuple[Kind, str], dict[str, int]] = {}
-    for kind, some in objects.items():
-        for obj in some:
-            metadata = obj["metadata"]
-            place = found.setdefault((kind, metadata.get("namespace", "")), {})
-            place[metadata["uid"]] = metadata.get("generation", 0)
-    return found
+        place, seen = domain.namespace, self._seen or {}
+        now = await asyncio.gather(*(self._cluster.generations(kind, place) for kind in _RIGHTS))
+        return all(
+            found.get(place, {}) == seen.get(kind, {}).get(place, {}) for kind, found in zip(_RIGHTS, now, strict=True)
+        )
 
 
 class FolderDeclared:
