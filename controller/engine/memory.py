@@ -11,4 +11,4 @@ def relax_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(500_000, 20, 50)
+    gc.set_threshold(700_000, 20, 50)

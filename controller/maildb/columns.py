@@ -53,6 +53,17 @@ class Moment(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+class Since(TypeDecorator[datetime]):
+    """A moment for reading by the hundred thousand: aware, in the time zone of the session, only to be compared."""
+
+    impl = Moment
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """PostgreSQL's driver makes it aware already."""
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
+
 class _Dashed(UserDefinedType[Any]):
     """The text of an id. On SQLite the dashes are put in here, which is faster than its own string functions."""
 

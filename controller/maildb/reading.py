@@ -8,10 +8,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Text, cast, func, select
+from sqlalchemy import Connection, Row, Select, Text, cast, func, select, type_coerce
 
 from controller.maildb.application import Application
-from controller.maildb.columns import among, dashed, database_time
+from controller.maildb.columns import Since, among, dashed, database_time
 from controller.maildb.fence import read_epoch
 from controller.maildb.freezing import read_freeze
 from controller.maildb.holding import read_open_holds, read_spent_holds
@@ -162,7 +162,7 @@ def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, O
         dashed(table.domain_id),
         dashed(table.user_id),
         table.origin,
-        table.since,
+        type_coerce(table.since, Since()),
         table.identity,
     ).where(table.owner == owner)
     origins = {origin.value: origin for origin in Origin}
