@@ -47,7 +47,7 @@ outcomes: install ## Write docs/outcomes.md anew from what the tests of planning
 
 mutation: install ## Break what decides about rights, one expression at a time; MUTANTS="controller.planning.guard*" chooses
 	$(UV) sync --frozen --quiet --inexact --group mutation
-	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/python tests/mutate.py run $(MUTANTS)
 	@$(BIN)/mutmut results
 
 bench: install ## Measure speed as ratios against a baseline in the same run
