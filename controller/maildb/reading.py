@@ -70,6 +70,7 @@ def read_snapshot(
     domains = read_domains(connection, application)
     wanted = [row.id for row in domains if canonical_domain(row.name) in names]
     holds = read_open_holds(connection, own, owner) if own else ()
+    nothing: Mapping[timedelta, Mapping[Any, Any]] = {window: {} for window in windows}
     return Snapshot(
         taken_at=now,
         epoch=read_epoch(connection, own, owner) if own else 0,
@@ -81,12 +82,12 @@ def read_snapshot(
         cases=_cases(connection, own, owner) if own else (),
         holds=tuple(hold for hold in holds if kind_of(hold) != RESTRICTIONS),
         spent_holds=read_spent_holds(connection, own, owner) if own else frozenset(),
-        activity=_activity(connection, own, now, windows) if own else {window: {} for window in windows},
+        activity=_activity(connection, own, now, windows) if own else nothing,
         claims=read_claims(connection, own) if own else {},
         freeze=read_freeze(connection, own) if own else None,
         granted=_granted(connection, own, owner, now) if own else {},
         known=_known(connection, own, owner) if own else {},
-        removed=_removed(connection, own, owner, now, windows) if own else {},
+        removed=_removed(connection, own, owner, now, windows) if own else nothing,
         pins=read_pins(connection, own, owner) if own else {},
         contests=_contests(connection, own, owner, now) if own else {},
         seal=read_seal(connection, own) if own else None,

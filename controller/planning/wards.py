@@ -83,10 +83,11 @@ def _source_ward(
 ) -> Ward:
     limit = voice.state.spec.limits.revocations
     cases = tuple(item for draft in drafts if not draft.withdraws for item in draft.docket.open)
-    within = snapshot.activity.get(limit.window, {})
+    # A window that nobody has read is no empty one.
+    within = snapshot.activity[limit.window]
     activity = [within.get(draft.name, Activity()) for draft in drafts]
     names = {draft.name for draft in drafts}
-    elsewhere = snapshot.removed.get(limit.window, {}).get(voice.key, {})
+    elsewhere = snapshot.removed[limit.window].get(voice.key, {})
     # A domain that is declared no more, or asks other sources now, takes nothing off the count.
     left = sum(count for name, count in elsewhere.items() if name not in names)
     return Ward(
@@ -113,7 +114,7 @@ def _domain_ward(draft: Draft, snapshot: Snapshot, granted: int, changes: Mappin
         limit,
         DOMAIN_FLOOR,
         rows=len(draft.difference.admins),
-        activity=snapshot.activity.get(limit.window, {}).get(draft.name, Activity()),
+        activity=snapshot.activity[limit.window].get(draft.name, Activity()),
         cases=draft.docket.open,
         offset=granted + draft.granted_since(window_start(snapshot, limit.window), snapshot),
         changes=changes.get(draft.scope, ()),

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -114,7 +115,8 @@ def guard_per_pass() -> tuple[Any, str, Any]:
     """The guard forgets what it has let through before: a slow bleed is seen by nobody."""
 
     def forgetful(question: Question) -> Plan:
-        return plan(replace(question, snapshot=replace(question.snapshot, activity={}, removed={})))
+        nothing: dict[timedelta, Any] = {window: {} for window in question.snapshot.activity}
+        return plan(replace(question, snapshot=replace(question.snapshot, activity=nothing, removed=nothing)))
 
     return reign, "plan", forgetful
 
