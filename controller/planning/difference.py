@@ -158,7 +158,9 @@ def compare(
 def reason_to_keep(
     domain: MailDomain, access: Access, voices: tuple[Voice, ...], snapshot: Snapshot, identities: Identities
 ) -> KeepReason | None:
-    """The first rule that keeps one ADMIN row, or None when it is suspect. For `explain`."""
+    """The first rule that keeps one ADMIN row, or None when it has to go. For `explain`."""
+    if access.user in identities.matching(domain.spec.denied_admins):
+        return None
     named = frozenset(user for voice in voices for user in voice.names.get(domain.domain, ()))
     protected = identities.matching(domain.spec.protected_admins)
     owned = frozenset({access.id} & snapshot.ledger.keys())

@@ -9,6 +9,7 @@ from controller.planning.facts import (
     Case,
     Entitled,
     Hold,
+    Holding,
     Listed,
     Origin,
     UserId,
@@ -151,11 +152,18 @@ def _decision(
         if item is not None:
             return word, getattr(item, "reason", word)
     if access is None:
-        wanted = user in planned.difference.desired
-        return "Nothing", "SuppressedByMode" if wanted else "NotEntitled"
+        return "Nothing", _left_out(question, planned, user)
     if not access.admin:
         return "Keep", "RoleConflict"
     return _kept(question, planned, access)
+
+
+def _left_out(question: Question, planned: DomainPlan, user: UserId) -> str:
+    row = planned.difference.located.row
+    if row is None or user not in planned.difference.desired:
+        return "NotEntitled"
+    contest = question.snapshot.contests.get(Holding(row.id, user))
+    return "Contested" if contest is not None and contest.vanished else "SuppressedByMode"
 
 
 def _kept(question: Question, planned: DomainPlan, access: Access) -> tuple[str, str]:
