@@ -7,7 +7,7 @@ from datetime import datetime
 
 from controller.planning.difference import Difference, Suspect
 from controller.planning.facts import Access, AccessId, Case, CaseState
-from controller.resources.names import DomainName, ResourceKey
+from controller.resources.names import ResourceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,6 @@ class OpenCase:
     case: Case
     resource: ResourceKey
     """The MailDomain that it belongs to."""
-    name: DomainName
     access: Access
     suspect: Suspect | None
     """The fresh proof, or None when a source is silent at the moment: such a case counts but can't be executed."""
@@ -44,7 +43,6 @@ class Docket:
 
 def update_docket(
     resource: ResourceKey,
-    name: DomainName,
     difference: Difference,
     known: Iterable[Case],
     *,
@@ -66,7 +64,7 @@ def update_docket(
     standing = {row: case for row, case in cases.items() if case not in gone}
     standing |= {row: open_case(suspect, now) for row, suspect in suspects.items() if row not in standing}
     return Docket(
-        tuple(_opened(resource, name, rows[row], case, suspects.get(row)) for row, case in sorted(standing.items())),
+        tuple(_opened(resource, rows[row], case, suspects.get(row)) for row, case in sorted(standing.items())),
         tuple(close(case) for case in gone),
     )
 
@@ -83,8 +81,8 @@ def close(case: Case) -> Case:
     return replace(case, state=CaseState.CLOSED, hold=None)
 
 
-def _opened(resource: ResourceKey, name: DomainName, row: Access, case: Case, suspect: Suspect | None) -> OpenCase:
-    opened = OpenCase(case, resource, name, row, suspect)
+def _opened(resource: ResourceKey, row: Access, case: Case, suspect: Suspect | None) -> OpenCase:
+    opened = OpenCase(case, resource, row, suspect)
     if case.state is CaseState.SUSPECTED and opened.confirmed and suspect is not None:
         confirmed = replace(case, state=CaseState.CONFIRMED, evidence=suspect.evidence)
         return replace(opened, case=confirmed)

@@ -72,10 +72,10 @@ class _Weighing:
             return False
         granted = self.snapshot.granted.get(key, Granted())
         today = granted.today + coming
-        if today <= max(GRANTS_FLOOR, TIMES_THE_USUAL * granted.week // HISTORY.days):
+        if today <= GRANTS_FLOOR or HISTORY.days * today <= TIMES_THE_USUAL * granted.week:
             return False
         rows = sum(len(draft.difference.admins) for draft in drafts if key in draft.standing.sources)
-        return today > rows // GRANTS_SHARE
+        return GRANTS_SHARE * today > rows
 
     def _weigh_emails(self, draft: Draft) -> None:
         allowed = draft.standing.resource.spec.limits.admin_email_domains

@@ -108,9 +108,7 @@ class Drafter:
         known = self.cases.get(located.row.id, ())
         if not known and not difference.suspects:
             return draft
-        docket = update_docket(
-            resource.key, resource.domain, difference, known, enforced=draft.revokes, now=self.snapshot.taken_at
-        )
+        docket = update_docket(resource.key, difference, known, enforced=draft.revokes, now=self.snapshot.taken_at)
         return replace(draft, docket=docket)
 
     def _suspended(self, resource: MailDomain, voices: tuple[Voice, ...]) -> Reason | None:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import count
 
 from controller.planning.cases import OpenCase
 from controller.planning.facts import Activity, Case, CaseState, Hold, Holding, Scope
@@ -155,11 +156,8 @@ class Bench:
     def _new_id(self, scope: Scope, kind: str, accesses: frozenset[Holding]) -> str:
         """An id that follows from what is held, so that `plan` and `apply` name the same hold; never a spent one."""
         content = "|".join((str(scope), kind, *(f"{domain}:{user}" for domain, user in sorted(accesses))))
-        for attempt in range(len(self.spent) + len(self.recorded) + 1):
-            digest = hashlib.sha256(f"{content}|{attempt}".encode()).hexdigest()[:12]
-            if digest not in self.spent and digest not in self.recorded:
-                return digest
-        raise AssertionError("more attempts than ids that are taken")
+        digests = (hashlib.sha256(f"{content}|{attempt}".encode()).hexdigest()[:12] for attempt in count())
+        return next(digest for digest in digests if digest not in self.spent and digest not in self.recorded)
 
 
 def kind_of(hold: Hold) -> str:
@@ -208,7 +206,7 @@ class Ward:
         if self.answers is None:
             return False
         doubted = len({item.access.user for item in self.cases if item.suspect is not None})
-        return doubted > max(self.floor, self.answers * PLAUSIBLE // 100)
+        return doubted > self.floor and 100 * doubted > PLAUSIBLE * self.answers
 
     @property
     def tripped(self) -> bool:
@@ -222,7 +220,7 @@ class Ward:
 
     @property
     def _left(self) -> int:
-        at_start = max(0, self.rows - self.activity.granted + self.activity.revoked)
+        at_start = self.rows - self.activity.granted + self.activity.revoked
         return self.limit.max.of(at_start, floor=self.floor) - self.activity.revoked + self.offset
 
 
@@ -280,7 +278,8 @@ def judge_withdrawal(scope: Scope, cases: Sequence[OpenCase], bench: Bench) -> J
             held.update(dict.fromkeys(hold.accesses, hold))
     going = tuple(item for item in cases if item.case.holding not in held)
     bench.use([item.case.holding for item in going])
-    return Judgement(going, tuple(_restate(item, held, bench) for item in cases if item.case.holding in held))
+    rest = (item.case for item in cases if item.case.holding in held)
+    return Judgement(going, tuple(_wait_for(held[case.holding], case) for case in rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,10 +335,14 @@ def _restate(item: OpenCase, held: Mapping[Holding, Hold], bench: Bench) -> Case
     case = item.case
     hold = held.get(case.holding)
     if hold is not None:
-        return replace(case, state=CaseState.HELD, hold=hold.id)
+        return _wait_for(hold, case)
     approved = next((hold for hold in bench.standing.values() if hold.approved and case.holding in hold.accesses), None)
     if approved is not None:
         return replace(case, state=CaseState.APPROVED, hold=approved.id)
     if case.state in (CaseState.HELD, CaseState.APPROVED):
         return replace(case, state=CaseState.CONFIRMED if item.confirmed else CaseState.SUSPECTED, hold=None)
     return case
+
+
+def _wait_for(hold: Hold, case: Case) -> Case:
+    return replace(case, state=CaseState.HELD, hold=hold.id)

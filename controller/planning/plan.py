@@ -154,15 +154,15 @@ def draft(question: Question) -> tuple[Mapping[ResourceKey, Voice], Sequence[Dra
 class _Verdict:
     """What the guard decided over all domains."""
 
-    executed: Mapping[ResourceKey, tuple[OpenCase, ...]]
-    gone: frozenset[AccessId]
+    executed: Mapping[ResourceKey, tuple[OpenCase, ...]] = field(default_factory=dict)
+    gone: frozenset[AccessId] = frozenset()
     """Rows of executed cases."""
-    cases: Mapping[AccessId, Case]
+    cases: Mapping[AccessId, Case] = field(default_factory=dict)
     """Judged cases that stay open, in their new state."""
-    holds: Mapping[str, Hold]
+    holds: Mapping[str, Hold] = field(default_factory=dict)
     """Holds that stand, by id."""
-    held_grants: Mapping[Holding, Hold]
-    agreed: frozenset[Scope]
+    held_grants: Mapping[Holding, Hold] = field(default_factory=dict)
+    agreed: frozenset[Scope] = frozenset()
     """Objects whose terms count from now on, whatever they were."""
 
     def remaining(self, draft: Draft) -> tuple[Case, ...]:
@@ -174,7 +174,7 @@ class _Verdict:
 def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[ResourceKey, Voice], bench: Bench) -> _Verdict:
     if question.snapshot.freeze:
         bench.keep(question.snapshot.holds)
-        return _Verdict({}, frozenset(), {}, bench.standing, {}, frozenset())
+        return _Verdict()
     held_grants = ceilings(drafts, question.snapshot, bench)
     granted = {draft.key: len(draft.wanted - held_grants.keys()) for draft in drafts if draft.acts}
     withdrawals = [judge_withdrawal(draft.scope, draft.docket.open, bench) for draft in drafts if draft.withdraws]
@@ -244,29 +244,18 @@ def _plan_domain(
     draft: Draft, verdict: _Verdict, lost: Mapping[Holding, AccessId], halted: Reason | None
 ) -> DomainPlan:
     difference = draft.difference
-    if not draft.standing.admitted or difference.located.row is None:
-        return DomainPlan(draft.standing, draft.mode, draft.suspended, difference)
+    found = DomainPlan(draft.standing, draft.mode, draft.suspended, difference)
     removable = len(difference.suspects) + len(difference.denied)
     if not draft.acts:
-        return DomainPlan(
-            draft.standing,
-            draft.mode,
-            draft.suspended,
-            difference,
-            suppressed_grants=len(difference.missing),
-            suppressed_revocations=removable,
-        )
+        return replace(found, suppressed_grants=len(difference.missing), suppressed_revocations=removable)
     executed = verdict.executed.get(draft.key, ())
     waiting = verdict.remaining(draft)
     held_cases = [case for case in waiting if case.state is CaseState.HELD and case.hold in verdict.holds]
     grants = tuple(
         grant for grant in difference.missing if Holding(grant.domain, grant.user) not in verdict.held_grants
     )
-    return DomainPlan(
-        draft.standing,
-        draft.mode,
-        draft.suspended,
-        difference,
+    return replace(
+        found,
         grants=grants,
         adoptions=tuple(item for item in difference.adoptable if item.holding not in verdict.held_grants),
         revocations=_revocations(draft, executed),

@@ -21,7 +21,7 @@ from controller.resources.source import Canary, EntitlementSourceSpec
 
 def too_many(silent: int, total: int) -> bool:
     """Whether so many of `total` are silent that it is the source and not a single user: all, or more than 5 %."""
-    return silent > 0 and (silent == total or silent > max(1, total // 20))
+    return silent > 0 and (silent == total or (silent > 1 and 20 * silent > total))
 
 
 @dataclass(frozen=True, slots=True)

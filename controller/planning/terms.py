@@ -68,4 +68,4 @@ def _written(terms: Mapping[str, str]) -> str:
 
 
 def _read(terms: str) -> Mapping[str, str]:
-    return dict(part.split("=", 1) for part in terms.split(" "))
+    return dict(part.split("=", 1) for part in terms.split())

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from controller.planning.facts import Origin
-from tests.support.planning import PlanningWorld
+from controller.planning.facts import Origin, Seal
+from tests.support.planning import PlanningWorld, source_key
 
 
 def town(**spec: Any) -> PlanningWorld:
@@ -23,7 +23,8 @@ def ours(world: PlanningWorld) -> set[str]:
 
 
 def test_those_whom_no_source_names_wait_for_approval() -> None:
-    world = town()
+    world, seal = town(), Seal("a key")
+    world.seal = seal
     decided = world.apply()
     assert ours(world) == {"ada"}
     (hold,) = decided.holds
@@ -32,6 +33,10 @@ def test_those_whom_no_source_names_wait_for_approval() -> None:
     approved = world.apply(approve=[hold.id])
     assert ours(world) == {"ada", "bob", "eve"}
     assert {item.reason.value for item in approved.changes.adoptions} == {"All"}
+    for item in (*decided.changes.adoptions, *approved.changes.adoptions):
+        email = world.users[item.access.user].email
+        assert email is not None
+        assert (item.name, item.sources, item.identity) == ("x.fr", (source_key(),), seal.of(email))
     assert not world.apply().changes
 
 

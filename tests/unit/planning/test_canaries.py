@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from controller.planning.changes import NotEntitled
 from controller.planning.conditions import domain_conditions, source_conditions
-from controller.planning.facts import AnswerReason, Entitled, Malformed, Partial, Unavailable, Unknown, Verdict
+from controller.planning.facts import (
+    AnswerReason,
+    CaseState,
+    Entitled,
+    Malformed,
+    Partial,
+    Unavailable,
+    Unknown,
+    Verdict,
+)
 from controller.planning.health import SourceHealth, examine
 from controller.resources.names import DomainName, Email, ResourceKey
 from tests.support.planning import PlanningWorld, source_key
@@ -85,15 +94,40 @@ def test_what_was_approved_waits_for_the_canary() -> None:
     made = world()
     made.declared.clear()
     made.domain("x.fr", limits={"minAdmins": 2})
+    made.domain("y.fr")
+    made.admin(made.user("zoe@y.fr"), "y.fr")
     (hold,) = made.confirm_and_apply().holds
+    made.says("zoe")
     hear(made, RIGHT | {SINGS: NOTHING})
     made.repeat(minutes=1)
-    made.apply(approve=[hold.id])
+    decided = made.apply(approve=[hold.id])
+    assert [(item.suspected, item.held) for item in decided.domains] == [(1, ()), (1, ())]
     assert made.admins_of("x.fr") == {"ada", "new"}
+    assert {case.user: (case.state, case.hold) for case in made.cases.values()} == {
+        "ada": (CaseState.APPROVED, hold.id),
+        "zoe": (CaseState.CONFIRMED, None),
+    }
     hear(made, RIGHT)
     made.repeat(minutes=1)
     made.apply(approve=[hold.id])
     assert made.admins_of("x.fr") == {"new"}
+
+
+@pytest.mark.parametrize(("asked_twice", "state"), [(True, CaseState.CONFIRMED), (False, CaseState.SUSPECTED)])
+def test_a_case_whose_hold_is_over_goes_on_as_what_it_is(*, asked_twice: bool, state: CaseState) -> None:
+    made = world()
+    made.declared.clear()
+    made.domain("x.fr", limits={"revocations": {"max": 0}})
+    made.says("new")
+    (hold,) = (made.confirm_and_apply() if asked_twice else made.apply()).holds
+    (case,) = made.cases.values()
+    assert (case.state, case.hold) == (CaseState.HELD, hold.id)
+    made.declared.clear()
+    made.domain("x.fr")
+    hear(made, RIGHT | {SINGS: NOTHING})
+    assert not made.apply().holds
+    (case,) = made.cases.values()
+    assert (case.state, case.hold) == (state, None)
 
 
 def test_the_canary_of_one_of_two_sources_freezes_the_domain() -> None:

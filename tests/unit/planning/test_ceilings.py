@@ -1,5 +1,7 @@
 """What is granted at once, and which grants and adoptions wait for a person."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,17 @@ def test_more_than_three_times_the_usual_of_a_day_is_held(
     assert len(decided.changes.grants) == (0 if held else coming)
 
 
+def test_a_week_of_work_is_enough_to_know_the_usual() -> None:
+    world = PlanningWorld()
+    world.domain("x.fr", limits={"maxAdmins": 10_000})
+    world.apply()
+    world.later(hours=24 * 7)
+    newcomers(world, 21)
+    assert world.plan().holds
+    world.time -= timedelta(seconds=1)
+    assert not world.plan().holds
+
+
 def test_grants_that_arrive_slowly_are_held_as_surely() -> None:
     world = at_work(8)
     for _ in range(30):
@@ -97,7 +110,11 @@ def test_adoptions_count_as_grants() -> None:
     decided = world.apply()
     assert limits(decided) == [(SOURCE, "grants 3x the usual of a day", 21)]
     assert not decided.changes.adoptions
-    assert {item.reason for item in decided.domains[0].held} == {"Entitled", "Matching"}
+    (hold,) = decided.holds
+    held = decided.domains[0].held
+    assert {item.reason for item in held} == {"Entitled", "Matching"}
+    assert {item.user for item in held} == set(world.users)
+    assert {item.hold for item in held} == {hold}
     assert not world.apply(approve=[decided.holds[0].id]).holds
     assert len(world.ledger) == 21
 
@@ -146,6 +163,16 @@ def test_a_hold_lasts_while_the_answers_are_gathered_again() -> None:
     world.answers[source_key()].update(answers)
     world.states[source_key()] = {}
     assert world.apply().holds == (hold,)
+
+
+def test_held_grants_may_be_approved_while_the_answers_are_gathered_again() -> None:
+    world = at_work(8)
+    newcomers(world, 21)
+    (hold,) = world.apply().holds
+    world.states[source_key()] = {"gathered": False}
+    assert not world.apply(approve=[hold.id]).holds
+    assert len(world.rows) == 21
+    assert not world.snapshot().holds
 
 
 def test_a_hold_closes_when_its_people_are_named_no_more() -> None:
@@ -204,6 +231,34 @@ def test_strangers_who_are_there_stay_and_may_lose_the_right() -> None:
     assert world.admins_of("x.fr") == {"eve"}
 
 
+# --- how many ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "ada", "granted"),
+    [
+        ("Enforce", "is named", False),
+        ("Enforce", "is not named", True),
+        ("Enforce", "is denied", True),
+        ("GrantOnly", "is not named", False),
+        ("GrantOnly", "is denied", False),
+    ],
+)
+def test_who_is_on_the_way_out_makes_room(mode: str, ada: str, *, granted: bool) -> None:
+    world = PlanningWorld()
+    denied = ["ada@x.fr"] if ada == "is denied" else []
+    world.domain("x.fr", mode=mode, deniedAdmins=denied, limits={"maxAdmins": 2})
+    for name in ("ada", "bob"):
+        world.admin(world.user(f"{name}@x.fr"), "x.fr")
+        world.says(name, "x.fr")
+    if ada == "is not named":
+        world.says("ada")
+    newcomers(world, 1)
+    decided = world.plan()
+    assert bool(decided.changes.grants) is granted
+    assert [hold.limit for hold in decided.holds] == ([] if granted else ["maxAdmins 2"])
+
+
 # --- several limits at once -------------------------------------------------------------------------------------------
 
 
@@ -223,6 +278,17 @@ def test_each_limit_needs_its_own_approval_for_what_the_others_let_through() -> 
     assert limits(decided) == [("MailDomain default/x-fr", "maxAdmins 1", 1)], "now there would be three"
     world.apply(approve=[hold.id for hold in decided.holds])
     assert len(world.rows) == 3
+
+
+def test_what_a_person_has_decided_on_each_domain_is_held_by_no_other_limit() -> None:
+    world = PlanningWorld()
+    for name in ("x.fr", "y.fr"):
+        world.domain(name, adoption="All", limits={"adminEmailDomains": [name]})
+        world.admin(world.user(f"{name}@other.fr"), name, owned=False)
+    decided = world.apply()
+    assert [hold.limit for hold in decided.holds] == ["adoption All", "adoption All"]
+    assert not world.apply(approve=[hold.id for hold in decided.holds]).holds
+    assert len(world.ledger) == 2
 
 
 @given(

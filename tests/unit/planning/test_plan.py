@@ -1,18 +1,28 @@
 """Which rows change, and which stay: the rules of the plan, one test each."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
-from controller.planning.changes import Changes
+from controller.planning.changes import Changes, Denied, Grant, NotEntitled, Revocation
 from controller.planning.facts import (
     AnswerReason,
+    CaseState,
+    DomainId,
+    Evidence,
+    Freeze,
+    MailDomainRow,
     Malformed,
     Partial,
+    Pin,
     Unavailable,
     Unknown,
+    UserId,
     Verdict,
 )
 from controller.resources.names import DomainName, Email
-from tests.support.planning import PlanningWorld, source_key
+from tests.support.planning import START, PlanningWorld, source_key
 
 SILENT: list[Verdict] = [
     Partial(frozenset()),
@@ -34,8 +44,9 @@ def world() -> PlanningWorld:
 
 def test_a_missing_access_is_granted(world: PlanningWorld) -> None:
     world.says("ada", "x.fr")
-    world.apply()
+    decided = world.apply()
     assert world.admins_of("x.fr") == {"ada"}
+    assert decided.changes.grants == (Grant(DomainId("x.fr"), DomainName("x.fr"), UserId("ada"), (source_key(),)),)
 
 
 def test_in_sync_means_no_change_at_all(world: PlanningWorld) -> None:
@@ -54,6 +65,59 @@ def test_a_stale_access_is_revoked_after_a_second_ask(world: PlanningWorld) -> N
     world.repeat(seconds=31)
     world.apply()
     assert world.admins_of("x.fr") == set()
+
+
+def test_a_case_keeps_what_every_source_said_last(world: PlanningWorld) -> None:
+    world.add_source("second", confirmRevocations={"after": "0s"})
+    world.declared.clear()
+    world.domain("x.fr", sourceRefs=[{"name": "deploycenter"}, {"name": "second"}], limits={"minAdmins": 1})
+    world.admin("ada", "x.fr")
+    world.says("ada")
+    world.says("ada", "other.fr", source="second")
+    answers = world.answers[source_key("second")]
+    answers[UserId("ada")] = replace(answers[UserId("ada")], siret="21590350100017")
+    world.apply()
+    (case,) = world.cases.values()
+    first, second = (
+        Evidence(source_key(), "Entitled", 0),
+        Evidence(source_key("second"), "Entitled", 1, "21590350100017"),
+    )
+    assert (case.state, case.evidence) == (CaseState.SUSPECTED, (first, second))
+    assert len(case.id) == 32, "as wide as its column"
+    assert world.plan().ask_again == {source_key(): {"ada"}}, "the second needs no second ask"
+    world.repeat(seconds=31)
+    world.says("ada", "other.fr", "more.fr", source="second")
+    world.apply()
+    (case,) = world.cases.values()
+    second = Evidence(source_key("second"), "Entitled", 2)
+    assert (case.state, case.evidence) == (CaseState.HELD, (first, second))
+    world.says("ada", "other.fr", source="second")
+    (removal,) = world.plan(approve=[case.hold or ""]).changes.revocations
+    assert isinstance(removal.proof, NotEntitled)
+    assert removal.proof.case == case
+    assert (removal.name, removal.sources) == ("x.fr", (source_key(), source_key("second")))
+    assert removal.proof.evidence == (first, Evidence(source_key("second"), "Entitled", 1)), "not of before"
+
+
+def test_who_is_still_to_be_asked_again_is_found_behind_others(world: PlanningWorld) -> None:
+    for name in ("ada", "bob"):
+        world.admin(name, "x.fr")
+        world.says(name)
+    world.apply()
+    world.says("ada", verdict=Unavailable(AnswerReason.TIMEOUT))
+    assert world.plan().ask_again == {source_key(): {"bob"}}
+
+
+@pytest.mark.parametrize(("wait", "left"), [("0s", set()), ("31s", {"ada"}), ("32s", {"ada"})])
+def test_the_time_between_two_asks_can_be_overridden(world: PlanningWorld, wait: str, left: set[str]) -> None:
+    after = timedelta(seconds=int(wait.removesuffix("s")))
+    world.admin("ada", "x.fr")
+    world.says("ada")
+    world.apply(confirm_after=after)
+    assert world.admins_of("x.fr") == left
+    world.repeat(seconds=31)
+    world.apply(confirm_after=after)
+    assert world.admins_of("x.fr") == ({"ada"} if wait == "32s" else set())
 
 
 def test_a_second_ask_that_comes_too_early_confirms_nothing(world: PlanningWorld) -> None:
@@ -123,9 +187,13 @@ def test_an_answer_older_than_stale_after_decides_nothing(world: PlanningWorld) 
     world.admin("ada", "x.fr")
     world.says("ada")
     world.says("bob", "x.fr")
-    world.later(minutes=31)
-    world.apply(confirm_after=None)
+    world.later(minutes=30)
+    assert world.plan().changes.grants, "it is not older"
+    assert world.plan().changes.cases
+    world.later(seconds=1)
+    world.apply()
     assert world.admins_of("x.fr") == {"ada"}
+    assert not world.cases
 
 
 def test_an_answer_about_another_email_is_no_answer(world: PlanningWorld) -> None:
@@ -222,8 +290,31 @@ def test_what_the_mode_suppresses_is_counted(world: PlanningWorld) -> None:
     world.says("ada")
     world.says("bob", "x.fr")
     decided = world.plan_of("x.fr")
-    assert (decided.suppressed_grants, decided.suppressed_revocations) == (1, 1)
+    assert (decided.suppressed_grants, decided.suppressed_revocations, decided.suppressed) == (1, 1, 2)
     assert not world.plan().changes.cases
+
+
+def test_a_denied_administrator_whom_the_mode_leaves_is_counted(world: PlanningWorld) -> None:
+    world.declared.clear()
+    world.domain("x.fr", mode="GrantOnly", deniedAdmins=["bob@x.fr"])
+    for name in ("ada", "bob"):
+        world.admin(name, "x.fr")
+        world.says(name)
+    assert world.plan_of("x.fr").suppressed_revocations == 2
+
+
+def test_while_everything_is_frozen_no_change_is_planned_and_what_is_held_stays(world: PlanningWorld) -> None:
+    world.declared.clear()
+    world.domain("x.fr", limits={"maxAdmins": 1})
+    world.admin("ada", "x.fr")
+    world.says("ada", "x.fr")
+    world.says("bob", "x.fr")
+    held = world.apply().holds
+    world.domain("y.fr")
+    world.says("bob", "x.fr", "y.fr")
+    world.freeze = Freeze()
+    frozen = world.plan()
+    assert (frozen.changes, frozen.holds, len(held)) == (Changes(), held, 1)
 
 
 def test_as_if_shows_what_another_mode_would_do(world: PlanningWorld) -> None:
@@ -256,6 +347,13 @@ def test_a_suspended_domain_writes_nothing(world: PlanningWorld) -> None:
     assert not decided.changes.cases
 
 
+def test_a_domain_that_is_refused_is_shown_as_it_is_declared(world: PlanningWorld) -> None:
+    world.domain("y.fr", mode="GrantOnly", suspend=True, sourceRefs=[{"name": "gone"}])
+    world.domain("z.fr", mode="Observe", sourceRefs=[{"name": "gone"}])
+    shown = [(item.mode, item.suspended, item.standing.admitted) for item in world.plan().domains]
+    assert shown == [("Enforce", None, True), ("GrantOnly", "Suspended", False), ("Observe", None, False)]
+
+
 def test_a_suspended_source_holds(world: PlanningWorld) -> None:
     world.add_source(suspend=True)
     world.admin("ada", "x.fr")
@@ -274,6 +372,17 @@ def test_a_protected_administrator_is_never_revoked(world: PlanningWorld) -> Non
     assert world.admins_of("x.fr") == {"ada"}
 
 
+def test_who_stays_for_another_reason_than_an_answer_is_counted(world: PlanningWorld) -> None:
+    world.declared.clear()
+    world.domain("x.fr", protectedAdmins=["ada@x.fr"])
+    world.admin("ada", "x.fr")
+    for name in ("bob", "eve"):
+        row = world.admin(name if name == "bob" else world.user("eve@x.fr"), "x.fr")
+        world.pins[row.id] = Pin(row.id, row.domain, row.user, DomainName("x.fr"), START)
+    found = world.plan_of("x.fr").difference
+    assert (found.protected, found.pinned) == (1, 2)
+
+
 def test_a_protected_administrator_who_matches_nobody_is_visible(world: PlanningWorld) -> None:
     world.declared.clear()
     world.domain("x.fr", protectedAdmins=["nobody@x.fr"])
@@ -283,10 +392,11 @@ def test_a_protected_administrator_who_matches_nobody_is_visible(world: Planning
 def test_a_denied_administrator_goes_at_once_whoever_made_the_row(world: PlanningWorld) -> None:
     world.declared.clear()
     world.domain("x.fr", deniedAdmins=["ada@x.fr"], limits={"minAdmins": 1})
-    world.admin("ada", "x.fr", owned=False)
+    row = world.admin("ada", "x.fr", owned=False)
     world.says("ada", "x.fr")
-    world.apply()
+    decided = world.apply()
     assert world.admins_of("x.fr") == set()
+    assert decided.changes.revocations == (Revocation(row, DomainName("x.fr"), (source_key(),), Denied()),)
     assert not world.plan().changes.grants, "and is never granted again"
 
 
@@ -345,8 +455,6 @@ def test_a_row_of_another_role_is_neither_promoted_nor_removed(world: PlanningWo
 
 
 def test_an_undeclared_domain_is_never_touched(world: PlanningWorld) -> None:
-    from controller.planning.facts import DomainId, MailDomainRow  # noqa: PLC0415  # only here
-
     world.domains["other.fr"] = MailDomainRow(DomainId("other.fr"), "other.fr", alias=False)
     world.admin("ada", "other.fr")
     world.says("ada")
@@ -364,6 +472,22 @@ def test_a_domain_without_a_row_is_pending_until_it_appears(world: PlanningWorld
     world.domain("new.fr")
     world.apply()
     assert world.admins_of("new.fr") == {"ada"}
+
+
+def test_who_would_administer_a_domain_without_a_row_is_counted(world: PlanningWorld) -> None:
+    world.user("Bob@x.fr", name="bob-again")
+    world.domain("new.fr", row=False)
+    world.all_say("new.fr")
+    found = world.plan_of("new.fr").difference
+    assert found.desired == {"ada"}
+    assert (found.pending, found.ambiguous) == (1, 1)
+
+
+def test_a_row_that_is_no_domain_name_hides_no_other(world: PlanningWorld) -> None:
+    world.domains = {"no name": MailDomainRow(DomainId("no name"), "no name", alias=False), **world.domains}
+    world.says("ada", "x.fr")
+    world.apply()
+    assert world.admins_of("x.fr") == {"ada"}
 
 
 def test_a_twin_that_is_not_canonical_never_stands_in(world: PlanningWorld) -> None:
@@ -408,8 +532,10 @@ def test_an_owned_row_that_somebody_deleted_is_restored_while_entitled(world: Pl
     row = world.admin("ada", "x.fr")
     del world.rows[row.id]
     world.says("ada", "x.fr")
-    world.apply()
-    assert world.admins_of("x.fr") == {"ada"}
+    world.says("bob", "x.fr")
+    (planned,) = world.apply().domains
+    assert world.admins_of("x.fr") == {"ada", "bob"}
+    assert (len(planned.grants), planned.restored) == (2, 1)
     assert row.id not in world.ledger
 
 

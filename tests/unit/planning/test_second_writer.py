@@ -99,12 +99,12 @@ def test_whoever_has_another_e_mail_is_kept_for_a_day(renamed: PlanningWorld) ->
     assert renamed.admins_of("x.fr") == {"ada", "bob"}
     (held,) = renamed.plan_of("x.fr").held
     assert (held.user, held.hold.limit) == ("ada", "identityChanged 24h")
+    assert str(held.hold.scope) == "MailDomain default/x-fr"
     renamed.repeat(hours=23)
-    renamed.repeat(seconds=31)
+    renamed.repeat(minutes=59, seconds=28)
     renamed.apply()
-    assert renamed.admins_of("x.fr") == {"ada", "bob"}
-    renamed.repeat(hours=1)
-    renamed.repeat(seconds=31)
+    assert renamed.admins_of("x.fr") == {"ada", "bob"}, "31 s for the second ask, and a second is left of the day"
+    renamed.repeat(seconds=1)
     renamed.apply()
     assert renamed.admins_of("x.fr") == {"bob"}
 
@@ -159,6 +159,7 @@ def test_the_same_e_mail_on_another_user_is_another_user(world: PlanningWorld) -
 def test_a_seal_hides_the_e_mail_and_depends_on_its_key() -> None:
     seal, email = Seal("a key"), Email("ada@x.fr")
     assert "ada" not in seal.of(email)
+    assert len(seal.of(email)) == 32, "as wide as its column"
     assert seal.of(email) == seal.of(Email("ADA@x.fr"))
     assert seal.of(email) != Seal("another").of(email)
     assert "a key" not in repr(seal)

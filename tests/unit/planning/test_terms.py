@@ -130,6 +130,24 @@ def test_a_domain_that_is_enforced_from_now_on_shows_what_it_would_remove(before
     assert world.admins_of("x.fr") == {"bob"}
 
 
+def test_the_terms_of_the_first_pass_are_noted_before_any_wave_has_ended() -> None:
+    world = PlanningWorld()
+    world.domain("x.fr")
+    world.states[source_key()] = {"complete": False, "judging": False}
+    world.apply()
+    assert world.claims[DomainName("x.fr")].terms == terms_of_domain(world.declared[0], Mode.ENFORCE)
+    assert not world.apply().changes
+
+
+def test_an_approved_change_counts_also_while_another_limit_holds() -> None:
+    world = at_work(limits={"minAdmins": 1})
+    for name in ("ada", "bob"):
+        world.says(name)
+    (hold,) = world.apply(version="9.9.9").holds
+    assert held(world.apply(version="9.9.9", approve=[hold.id])) == [(DOMAIN, "minAdmins 1", 2)]
+    assert world.known[SOURCE].terms == terms_of_source(world.sources[source_key()].spec, "9.9.9")
+
+
 def test_a_wave_that_removes_nothing_accepts_the_change() -> None:
     world = at_work()
     world.apply(version="9.9.9")
@@ -223,3 +241,32 @@ def test_the_order_of_references_is_no_term() -> None:
         maildomain("x.fr", sourceRefs=[{"name": name} for name in names]) for names in (["a", "b"], ["b", "a"])
     )
     assert terms_of_domain(one, Mode.ENFORCE) == terms_of_domain(other, Mode.ENFORCE)
+
+
+@pytest.mark.parametrize(
+    ("provider", "noted"),
+    [
+        ({"deployCenter": CENTER}, "c2cc99bbdf23"),
+        ({"external": {"name": "town-hall", "config": {"town": "x"}}}, "1d4e90e1d16d"),
+        ({"static": {"grants": [{"email": "a@x.fr", "domains": ["x.fr"]}]}}, "2053dbbf6ec7"),
+        ({"local": {}}, "25bf8e1a2393"),
+    ],
+    ids=lambda provider: next(iter(provider), "") if isinstance(provider, dict) else "",
+)
+def test_what_is_noted_is_written_as_before(provider: dict[str, Any], noted: str) -> None:
+    """What an earlier process has noted is read by a later one: other texts would hold every first wave."""
+    assert terms_of_source(source(provider=provider).spec, "1") == f"version=1 provider={noted}"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "names"),
+    [
+        (None, "version=1 provider=a", ("version",)),
+        ("version=1 provider=a", "version=1 provider=a", ()),
+        ("version=1=2 provider=a", "version=1=3 provider=a", ("version",)),
+        ("version=1=2=3 provider=a", "version=1=2=4 provider=b", ("version", "provider")),
+        ("version=1", "version=1 provider=a", ("provider",)),
+    ],
+)
+def test_what_differs_is_named(before: str | None, now: str, names: tuple[str, ...]) -> None:
+    assert changed(before, now) == names

@@ -32,8 +32,9 @@ def test_nothing_goes_without_approval_and_everything_of_ours_with_it() -> None:
     assert not world.apply().changes, "it waits without a write"
     approved = world.apply(approve=[decided.holds[0].id])
     assert world.admins_of("x.fr") == {"dsi", "eve"}, "the protected one, and who is not ours"
-    assert all(isinstance(item.proof, Withdrawn) for item in approved.changes.revocations)
-    assert {case.state for case in world.cases.values()} == {CaseState.EXECUTED}
+    proofs = {item.access.id: item.proof for item in approved.changes.revocations}
+    assert proofs == {case.access: Withdrawn(case) for case in decided.changes.cases}
+    assert {(case.state, case.evidence) for case in world.cases.values()} == {(CaseState.EXECUTED, ())}
     assert not world.apply().changes
 
 
@@ -59,6 +60,12 @@ def test_no_answer_of_a_source_is_needed(silence: str) -> None:
     (hold,) = world.apply().holds
     world.apply(approve=[hold.id])
     assert world.admins_of("x.fr") == {"dsi", "eve"}
+
+
+def test_nobody_is_asked_again_about_what_a_person_decides_alone() -> None:
+    world = given_up()
+    world.says("ada")
+    assert world.apply().ask_again == {}
 
 
 def test_nobody_is_granted_or_adopted_meanwhile() -> None:
