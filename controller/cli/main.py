@@ -67,7 +67,7 @@ for command in (
 
 
 @cache
-def _program() -> Callable[..., object]:
+def program() -> Callable[..., object]:
     """Built once: the sandbox runs many commands in one process."""
     return typer.main.get_command(app)
 
@@ -90,7 +90,7 @@ def execute(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user can cause never ends in a traceback."""
     try:
         REPORTS.open(read_report_settings())
-        _program()(args=list(arguments), prog_name=PROGRAM)
+        program()(args=list(arguments), prog_name=PROGRAM)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Exit.DONE
     except ControllerError as error:

@@ -278,7 +278,7 @@ def test_a_command_on_files_reports_what_ends_it(sent: Sent, monkeypatch: pytest
     def broken(**_: object) -> None:
         raise RuntimeError(EMAIL)
 
-    monkeypatch.setattr(command_line, "app", broken)
+    monkeypatch.setattr(command_line, "program", lambda: broken)
     monkeypatch.delenv("SENTRY_DSN", raising=False)
     with pytest.raises(SystemExit) as ended:
         command_line.main()
