@@ -113,6 +113,18 @@ def test_what_was_approved_waits_for_the_canary() -> None:
     assert made.admins_of("x.fr") == {"new"}
 
 
+def test_what_plan_has_shown_may_be_approved_while_it_can_not_go() -> None:
+    made = world()
+    made.declared.clear()
+    made.domain("x.fr", limits={"revocations": {"max": 0}})
+    made.says("new")
+    hear(made, RIGHT | {SINGS: NOTHING})
+    (hold,) = made.plan().holds
+    made.apply(approve=[hold.id])
+    (case,) = made.cases.values()
+    assert (case.state, case.hold) == (CaseState.APPROVED, hold.id)
+
+
 @pytest.mark.parametrize(("asked_twice", "state"), [(True, CaseState.CONFIRMED), (False, CaseState.SUSPECTED)])
 def test_a_case_whose_hold_is_over_goes_on_as_what_it_is(*, asked_twice: bool, state: CaseState) -> None:
     made = world()

@@ -175,16 +175,18 @@ def test_min_admins_holds_what_would_go_below() -> None:
 
 def test_who_comes_stays_in_the_place_of_who_goes() -> None:
     world = town(1, 2, limits={"minAdmins": 2})
+    world.add_source(confirmRevocations={"after": "0s"})
     world.says("u00000-0")
     world.says(world.user("new@d00000.fr"), "d00000.fr")
-    world.confirm_and_apply()
+    world.apply()
     assert world.admins_of("d00000.fr") == {"u00000-1", "new"}
 
 
 def test_who_is_denied_counts_no_more() -> None:
     world = town(1, 3, limits={"minAdmins": 2}, deniedAdmins=["u00000-2@d00000.fr"])
+    world.add_source(confirmRevocations={"after": "0s"})
     world.says("u00000-0")
-    assert [hold.limit for hold in world.confirm_and_apply().holds] == ["minAdmins 2"]
+    assert [hold.limit for hold in world.apply().holds] == ["minAdmins 2"]
     assert world.admins_of("d00000.fr") == {"u00000-0", "u00000-1"}
 
 
@@ -268,6 +270,7 @@ def test_two_sources_that_hold_the_same_ask_for_an_approval_each() -> None:
     world.add_source("second", limits=never)
     for name in ("deploycenter", "second"):
         world.all_say(source=name)
+    assert len(world.plan().holds) == 2
     one, other = world.confirm_and_apply().holds
     assert one.accesses == other.accesses
     assert (len(one.id), len(other.id), one.id == other.id) == (12, 12, False)
@@ -425,6 +428,17 @@ def test_cases_between_waves_are_neither_executed_nor_released() -> None:
     assert sum(len(domain.held) for domain in decided.domains) == 120
 
 
+def test_a_hold_ends_after_a_day_also_between_waves() -> None:
+    world = town(60, 2)
+    everybody_loses_everything(world)
+    (hold,) = world.apply().holds
+    world.states[source_key()] = {"judging": False}
+    world.repeat(seconds=24 * 3600 - 1)
+    assert world.plan().holds == (hold,)
+    world.repeat(seconds=1)
+    assert not world.plan().holds
+
+
 # --- is the wave itself to be believed? -------------------------------------------------------------------------------
 
 GENEROUS = {"revocations": {"max": "100%"}}
@@ -460,6 +474,15 @@ def test_only_who_has_been_answered_about_makes_a_wave_plausible() -> None:
         silent = None if number < 15 else Unavailable(AnswerReason.TIMEOUT)
         world.says(f"u{number:05d}-0", verdict=silent)
     assert [hold.count for hold in world.confirm_and_apply().holds] == [15], "15 of 15 answers, not of 40"
+
+
+def test_who_is_in_doubt_no_longer_makes_no_wave_implausible() -> None:
+    world = generous(11)
+    everybody_loses_everything(world)
+    assert world.confirm_and_apply().holds
+    world.repeat(minutes=10)
+    world.says("u00000-0", verdict=Unavailable(AnswerReason.TIMEOUT))
+    assert not world.plan().holds, "ten may always go, and the eleventh can't now"
 
 
 def test_an_implausible_wave_that_is_approved_goes() -> None:

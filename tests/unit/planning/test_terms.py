@@ -166,6 +166,17 @@ def test_only_a_complete_wave_accepts_it(state: dict[str, bool]) -> None:
     assert held(world.apply(version="9.9.9")) == [(SOURCE, "change of version", 1)]
 
 
+def test_a_suspended_domain_accepts_no_change() -> None:
+    world = at_work()
+    before = world.claims[DomainName("x.fr")]
+    redeclare(world, ownership="Authoritative", suspend=True)
+    world.apply()
+    assert world.claims[DomainName("x.fr")] == before
+    redeclare(world, ownership="Authoritative")
+    world.says("ada")
+    assert held(world.apply()) == [(DOMAIN, "change of ownership", 1)]
+
+
 def test_several_changes_are_named_together_and_a_source_speaks_for_its_domains() -> None:
     world = at_work(mode="GrantOnly")
     redeclare(world, mode="Enforce", ownership="Authoritative")
