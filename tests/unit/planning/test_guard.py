@@ -130,12 +130,16 @@ def test_a_plain_number_is_a_count() -> None:
     assert len(world.rows) == 7
 
 
-def test_a_team_may_be_replaced() -> None:
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_team_may_be_replaced(passes: int) -> None:
     world = town(1, 4)
+    world.add_source(confirmRevocations={"after": "0s" if passes == 1 else "30s"})
     for place in range(4):
         world.says(f"u00000-{place}")
         world.says(world.user(f"new{place}@d00000.fr"), "d00000.fr")
-    world.confirm_and_apply()
+    for _ in range(passes):
+        world.apply()
+        world.repeat(seconds=31)
     assert world.admins_of("d00000.fr") == {"new0", "new1", "new2", "new3"}
 
 

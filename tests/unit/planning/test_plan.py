@@ -533,9 +533,10 @@ def test_an_owned_row_that_somebody_deleted_is_restored_while_entitled(world: Pl
     del world.rows[row.id]
     world.says("ada", "x.fr")
     world.says("bob", "x.fr")
+    world.says(world.user("eve@x.fr"), "x.fr")
     (planned,) = world.apply().domains
-    assert world.admins_of("x.fr") == {"ada", "bob"}
-    assert (len(planned.grants), planned.restored) == (2, 1)
+    assert world.admins_of("x.fr") == {"ada", "bob", "eve"}
+    assert (len(planned.grants), planned.restored) == (3, 1)
     assert row.id not in world.ledger
 
 
