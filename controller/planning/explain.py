@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.planning.changes import Grant, Revocation
 from controller.planning.difference import NOWHERE, KeepReason, locate, reason_to_keep
 from controller.planning.facts import (
     Access,
@@ -15,7 +16,7 @@ from controller.planning.facts import (
     UserId,
 )
 from controller.planning.identity import identify
-from controller.planning.plan import DomainPlan, Plan, Question
+from controller.planning.plan import DomainPlan, Held, Plan, Question
 from controller.planning.sources import listen
 from controller.resources.conditions import Reason
 from controller.resources.maildomain import Mode
@@ -143,14 +144,14 @@ def _decision(
         return "Nothing", refusal.value
     if user is None:
         return "Nothing", "NoSuchUser"
-    done: Mapping[str, object] = {
+    done: Mapping[str, Grant | Revocation | Held | None] = {
         "Grant": next((grant for grant in planned.grants if grant.user == user), None),
         "Revoke": next((item for item in planned.revocations if item.access.user == user), None),
         "Hold": next((item for item in planned.held if item.user == user), None),
     }
     for word, item in done.items():
         if item is not None:
-            return word, getattr(item, "reason", word)
+            return word, item.reason
     if access is None:
         return "Nothing", _left_out(question, planned, user)
     if not access.admin:
