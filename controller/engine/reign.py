@@ -362,12 +362,12 @@ class Reign:
             self._end_wave(desk)
             await self._weigh(desk.key, decision.question)
         self._foundry.see(decision.plan.domains)
+        seconds = self.around.clock() - started
         try:
             await self._report(decision, sight, wrote=wrote)
         except ControllerError:
             self._news = True
             raise
-        seconds = self.around.clock() - started
         self._next_pass = self.around.clock() + BREATHER * seconds
         self.around.metrics.passed("wrote" if wrote else "quiet", seconds)
 

@@ -38,9 +38,7 @@ class Report:
 
     @property
     def awaits_first_answers(self) -> bool:
-        """Whether it only says of an object without a status that answers are awaited."""
-        if self.before or "lastChange" in self.after:
-            return False
+        """Whether it says only that."""
         ready = _condition(self.after, ConditionType.READY)
         return ready is not None and ready["reason"] == Reason.PROGRESSING
 

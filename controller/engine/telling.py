@@ -1,7 +1,8 @@
 """What is each object told? The status that it has now, and the one that a pass leaves on it."""
 
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from controller.engine.desk import Desk
@@ -65,8 +66,8 @@ class Teller:
     _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
     _radii: dict[ResourceKey, BlastRadius] = field(default_factory=dict)
     _patient_until: float = field(init=False)
-    _untold: bool = False
-    """Whether objects without a status wait for their first outcome."""
+    _drafts: dict[Target, Status] = field(default_factory=dict)
+    """What would be said of objects that have no status yet and wait for their first outcome."""
 
     def __post_init__(self) -> None:
         self._patient_until = self.clock() + FIRST_ANSWERS
@@ -74,7 +75,7 @@ class Teller:
     @property
     def overdue(self) -> bool:
         """Whether objects have waited long enough for their first outcome."""
-        return self._untold and self.clock() >= self._patient_until
+        return bool(self._drafts) and self.clock() >= self._patient_until
 
     def note_wave(self, desk: Desk) -> None:
         """The wave of a desk is over: the heartbeat of its source."""
@@ -100,7 +101,7 @@ class Teller:
         ]
         domains = report_domains(
             outcome.plan.domains,
-            self.told,
+            ChainMap(self._drafts, self.told),
             outcome.health,
             self.desks,
             self.pokes,
@@ -109,7 +110,7 @@ class Teller:
             troubles=outcome.troubles,
             now=now,
         )
-        await self.publish([*self._without_the_waiting(domains), *stalled])
+        await self.publish([*self._ripe(domains), *stalled])
         await self.publish([self._source(item, outcome, now) for item in listing.sources.values()])
         measure(self.metrics, outcome.plan, outcome.snapshot)
 
@@ -132,14 +133,17 @@ class Teller:
             self.told[report.kind, report.key] = report.after
             self.metrics.patched(report.kind.value)
 
-    def _without_the_waiting(self, reports: list[Report]) -> list[Report]:
+    def _ripe(self, reports: Iterable[Report]) -> Iterator[Report]:
         """While first answers are a matter of seconds, what they come to is the first that is said of an object."""
-        if self.clock() >= self._patient_until:
-            self._untold = False
-            return reports
-        told = [report for report in reports if not report.awaits_first_answers]
-        self._untold = len(told) < len(reports)
-        return told
+        patient, drafts = self.clock() < self._patient_until, self._drafts
+        self._drafts = {}
+        for report in reports:
+            target = (report.kind, report.key)
+            told = self.told.get(target, {})
+            if patient and not told.get("conditions") and report.awaits_first_answers:
+                self._drafts[target] = report.after
+            else:
+                yield replace(report, before=told) if target in drafts else report
 
     def _source(self, source: EntitlementSource, outcome: Outcome, now: datetime) -> Report:
         if source.key not in outcome.health:

@@ -56,7 +56,7 @@ async def test_the_first_status_of_an_object_waits_for_its_first_outcome_if_that
     operating.source.open.clear()
     operating.domain("x.fr")
     await operating.turn_while_asking()
-    assert operating.world.status(Kind.DOMAIN, "x-fr") == {}
+    assert operating.world.status(Kind.DOMAIN, "x-fr") == {"observedGeneration": -1}
     operating.now += FIRST_ANSWERS
     await operating.turn_while_asking()
     assert operating.world.condition(Kind.DOMAIN, "x-fr") == ("Unknown", "Progressing")
@@ -390,10 +390,11 @@ async def test_a_denied_administrator_goes_at_once_whatever_the_source_says(
     )
     await operating.reign.turn()
     assert admins(world, "x.fr") == 3, "before the first answer, wave and confirmation; another role stays"
-    assert operating.world.status(Kind.DOMAIN, "x-fr")["admins"]["denied"] == 0
     entries = operating.database.journal()
     assert [(entry.what, entry.reason) for entry in entries if entry.user] == [("revoked", "Denied")] * 2
-    await operating.settle()
+    await operating.settle(FIRST_ANSWERS)
+    status = operating.world.status(Kind.DOMAIN, "x-fr")
+    assert (status["admins"]["denied"], status["lastChange"]["revoked"]) == (0, 2), "what was done before it was told"
     operating.source.instead = lambda _: None
     operating.source.says["Bad@X.fr"] = frozenset({"x.fr"})
     await operating.wave()

@@ -39,7 +39,7 @@ class FakeWorld:
     def apply(self, kind: Kind, name: str, *, namespace: str = "default", annotations: Any = None, **spec: Any) -> None:
         """Create an object or replace its spec."""
         key = ResourceKey(namespace if kind.namespaced else "", name)
-        before = self.objects[kind].get(key, {"metadata": {"generation": 0}, "status": {}})
+        before = self.objects[kind].get(key, {"metadata": {"generation": 0}, "status": {"observedGeneration": -1}})
         self.objects[kind][key] = {
             "apiVersion": API_VERSION,
             "kind": kind.singular,
