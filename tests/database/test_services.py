@@ -45,6 +45,20 @@ def test_readers_see_what_was_decided(commune: Household, world: MailWorld) -> N
     assert commune.rows("ben")["drive"]["reason"] == "NotSelected"
 
 
+# What the first release has shown to readers. Later ones add behind it, and take nothing away.
+FIRST_VIEW = ["maildomain_id", "user_id", "service_id", "allowed", "reason", "advisory", "stale", "updated_at"]
+FIRST_IMPERSONATION = ["maildomain_id", "actor_id", "subject_id"]
+
+
+def test_a_reader_of_an_earlier_release_reads_the_rows_of_this_one(commune: Household, world: MailWorld) -> None:
+    declared = (served(default="member"), role("member", ["docs"], acts_as="All"), binding("member", ANNE))
+    commune.decide(*declared)
+    (row, *_) = world.execute(f"SELECT * FROM {commune.place}effective_services WHERE allowed")
+    assert list(row)[: len(FIRST_VIEW)] == FIRST_VIEW
+    (pair, *_) = world.execute(f"SELECT {', '.join(FIRST_IMPERSONATION)} FROM {commune.place}impersonation")
+    assert set(pair) == set(FIRST_IMPERSONATION)
+
+
 def test_in_sync_is_no_write(commune: Household, database: MailDatabase) -> None:
     declared = (served(default="member"), role("member", ["docs"], acts_as="All"), binding("member", ANNE))
     first = commune.decide(*declared)
