@@ -1,11 +1,13 @@
 """What can be run? The command line of `maildomain-controller`, which is `kubectl maildomain` as well."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import structlog
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from controller.cli.approve import approve
 from controller.cli.check import check
@@ -67,9 +69,9 @@ for command in (
 
 
 @cache
-def program() -> Callable[..., object]:
+def program() -> TyperGroup:
     """Built once: the sandbox runs many commands in one process."""
-    return typer.main.get_command(app)
+    return get_group(app)
 
 
 def main() -> None:

@@ -463,7 +463,7 @@ class Cluster:
             auth_settings=["BearerToken"],
         )
         response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
-        await response.read()  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
+        await response.read()
         return self._client.response_deserialize(response, {"2XX": "object"}).data
 
     async def _ask(

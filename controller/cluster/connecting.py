@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
@@ -38,7 +39,7 @@ async def open_client() -> ApiClient:
         if named or "KUBERNETES_SERVICE_HOST" not in os.environ:
             await _load_file(named or _HOME_CONFIG, configuration)
         else:
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
+            load_incluster_config(client_configuration=configuration)
         return ApiClient(configuration)
     except (ConfigException, OSError, YAMLError, ValueError, TypeError, AttributeError):
         # The last three are what the client makes of a file that is YAML and no kubeconfig.
@@ -60,10 +61,9 @@ async def access_of(configuration: Configuration) -> Access:
     )
 
 
-async def _load_file(path: str, configuration: Configuration) -> None:
-    loader = await load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes.aio declares no types for it
-        path, client_configuration=configuration, persist_config=False
-    )
+async def _load_file(path: str, configuration: Any) -> None:
+    # Any: what the client infers of its own fields is too narrow, such as None for a hook that it calls when it is set.
+    loader = await load_kube_config(path, client_configuration=configuration, persist_config=False)
     read_at = time.monotonic()
 
     async def reread(target: Configuration) -> None:
@@ -72,4 +72,4 @@ async def _load_file(path: str, configuration: Configuration) -> None:
             await loader.load_and_set(target)
             read_at = time.monotonic()
 
-    configuration.refresh_api_key_hook = reread  # type: ignore[assignment]  # its type is inferred from the default, None; the client calls it when it is set
+    configuration.refresh_api_key_hook = reread

@@ -240,7 +240,7 @@ class Reign:
         if known is not None and known.pulse == pulse and not self._outdated:
             snapshot = known.snapshot
         else:
-            snapshot = await self._read(first=known is None)
+            snapshot = await self._read()
         self._absences.see(
             {domain: claim.resource for domain, claim in snapshot.claims.items() if claim.owner == database.owner},
             (item.key for item in self.listing.domains),
@@ -267,17 +267,23 @@ class Reign:
         self._brief(sight, now)
         return sight
 
-    async def _read(self, *, first: bool) -> Snapshot:
+    async def _read(self) -> Snapshot:
         """Read the database. One that was restored is frozen before anything is decided: somebody has to look."""
         database, names = self.around.database, {item.domain for item in self.listing.domains}
         snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
-        statuses = (item.status for key, item in self.listing.sources.items() if self._honours(key))
-        if first and snapshot.freeze is None and is_behind(snapshot.epoch, self.around.epochs, statuses):
+        if snapshot.freeze is None and await self._was_restored(snapshot.epoch):
             log.warning("database_restored", epoch=snapshot.epoch)
             await asyncio.to_thread(database.freeze, RESTORED)
             snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
         self.around.epochs.add(snapshot.epoch)
         return snapshot
+
+    async def _was_restored(self, epoch: int) -> bool:
+        """Whether the sources know a later database. Whoever has lost the lease sees the epochs of somebody else."""
+        statuses = (item.status for key, item in self.listing.sources.items() if self._honours(key))
+        if not is_behind(epoch, self.around.epochs, statuses):
+            return False
+        return await asyncio.to_thread(self.around.database.renew, epoch) is not None
 
     def _brief(self, sight: "_Sight", now: float) -> None:
         """Tell the desks whom there is to ask, and see what people want by annotations."""

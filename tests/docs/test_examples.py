@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer.main
 import yaml
 
-from controller.cli.main import app
+from controller.cli.main import program
 from controller.permissions.importing import OldRestrictions
 from controller.resources.documents import Document, parse_documents
 from controller.resources.model import API_VERSION
@@ -23,7 +22,7 @@ from tests.support.crd import crd
 from tests.support.database import MailWorld, fresh_database
 from tests.support.published import require
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, typed as a command
+COMMANDS = program().commands
 PIPELINES = [block for block in blocks("yaml") if "script:" in block.text]
 WITH_SCRIPTS = [path for path in PAGES if any(block.mark == "run" for block in page(path).blocks)]
 

@@ -6,10 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
-import typer.main
+from typer.core import TyperOption
 
 from controller.cli.exits import Exit
-from controller.cli.main import app
+from controller.cli.main import program
 from controller.resources.conditions import ConditionType, Reason
 from controller.resources.model import APPROVE_ANNOTATION, PROVISIONED_ANNOTATION, REQUESTED_AT_ANNOTATIONS
 from controller.settings import ApiSettings, ReportSettings, Settings
@@ -19,7 +19,7 @@ from tests.support.crd import KINDS
 
 DOCS = ROOT / "docs"
 READY_KINDS = ("EntitlementSource", "MailDomain")
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, typed as a command
+COMMANDS = program().commands
 
 
 def table(name: str, heading: str) -> list[list[str]]:
@@ -117,7 +117,7 @@ def shown_options() -> Iterator[tuple[str, str, frozenset[str], str]]:
 def declared_options() -> Iterator[tuple[str, str, frozenset[str], str]]:
     for name, command in COMMANDS.items():
         for option in command.params:
-            if option.param_type_name == "option" and option.name != "help":
+            if isinstance(option, TyperOption) and option.name != "help":
                 default = "required" if option.required else str(option.default or "")
                 yield (
                     name,

@@ -54,7 +54,7 @@ async def test_without_a_rule_just_what_needs_it_fails_and_check_names_it(
     try:
         for user, given in halves.items():
             async with connected((), (namespace,), Metrics()) as cluster:
-                cluster._client.set_default_header("Impersonate-User", user)  # type: ignore[no-untyped-call]  # not typed
+                cluster._client.set_default_header("Impersonate-User", user)
                 lacking = [right for right in rights if right not in given]
                 assert sorted(map(str, await settled(cluster, len(lacking)))) == sorted(map(str, lacking))
                 for right in rights:

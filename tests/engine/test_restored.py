@@ -66,6 +66,20 @@ async def test_a_restored_database_is_left_alone_until_somebody_has_looked(
         assert reconciling(process) == ("False", "Reconciled"), "it is the database that is known now"
 
 
+async def test_whoever_has_lost_the_lease_takes_the_epoch_of_another_for_no_restore(
+    operating: Operating, world: MailWorld
+) -> None:
+    await town(operating, world, 3)
+    operating.database.release(operating.database.snapshot((), ()).epoch)
+    with opened(world.url, owner=operating.database.owner) as database:
+        process = Operating(database, *operating.sources, world=operating.world)
+        await process.settle()
+        operating.reign.notice()
+        await operating.reign.turn()
+        assert database.snapshot((), ()).freeze is None
+        await end(process)
+
+
 async def test_restarts_commands_and_terms_of_the_same_database_freeze_nothing(
     operating: Operating, world: MailWorld, database: MailDatabase
 ) -> None:
