@@ -12,15 +12,7 @@ from enum import Enum, auto
 from controller.engine.answers import AnswerBook, answered
 from controller.engine.subjects import canary_id, is_canary
 from controller.entitlements.source import Reply
-from controller.planning.facts import (
-    Answer,
-    AnswerReason,
-    Listed,
-    Subject,
-    User,
-    UserId,
-    Verdict,
-)
+from controller.planning.facts import Answer, AnswerReason, Listed, Subject, User, UserId, Verdict
 from controller.planning.identity import askable
 from controller.planning.sources import Tally, tally
 from controller.resources.names import DomainName, ResourceKey

@@ -5,12 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from controller.engine.answers import AnswerBook
 from controller.planning.difference import NOWHERE, locate
-from controller.planning.facts import (
-    Hint,
-    Listed,
-    Snapshot,
-    UserId,
-)
+from controller.planning.facts import Hint, Listed, Snapshot, UserId
 from controller.planning.identity import askable
 from controller.planning.standing import Standing
 from controller.resources.names import DomainName, Email, ResourceKey

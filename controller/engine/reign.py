@@ -190,7 +190,7 @@ class Reign:
 
     async def _report_on_services(self, outcome: ServiceOutcome) -> None:
         honoured = [key for key in self.listing.sources if self._honours(key)]
-        telling = Telling(self._teller.told, honoured, self.around.whole_cluster, self.around.utc())
+        telling = Telling(self._teller.known, honoured, self.around.whole_cluster, self.around.utc())
         try:
             await self._teller.publish(await asyncio.to_thread(report_services, outcome, telling))
         except ControllerError:

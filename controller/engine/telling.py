@@ -10,6 +10,7 @@ from controller.engine.listing import Listing
 from controller.engine.reports import (
     Population,
     Report,
+    Told,
     measure,
     publish,
     report_domains,
@@ -77,6 +78,11 @@ class Teller:
         """Whether objects have waited long enough for their first outcome."""
         return bool(self._drafts) and self.clock() >= self._patient_until
 
+    @property
+    def known(self) -> Told:
+        """What reports are written on: the statuses as they would be if nothing waited."""
+        return ChainMap(self._drafts, self.told)
+
     def note_wave(self, desk: Desk) -> None:
         """The wave of a desk is over: the heartbeat of its source."""
         if desk.last is not None and desk.last.number == desk.number:
@@ -101,7 +107,7 @@ class Teller:
         ]
         domains = report_domains(
             outcome.plan.domains,
-            ChainMap(self._drafts, self.told),
+            self.known,
             outcome.health,
             self.desks,
             self.pokes,
@@ -129,9 +135,17 @@ class Teller:
 
     async def publish(self, reports: Iterable[Report]) -> None:
         """Write the statuses that differ. Raises `ClusterUnavailable` or `NotAuthorized`."""
-        for report in await publish(self.world, list(reports)):
+        telling = [self._about_to_be_told(report) for report in reports]
+        for report in await publish(self.world, telling):
             self.told[report.kind, report.key] = report.after
             self.metrics.patched(report.kind.value)
+        for report in telling:
+            self._drafts.pop((report.kind, report.key), None)
+
+    def _about_to_be_told(self, report: Report) -> Report:
+        """What was written on a draft differs from what the object has by the draft as well."""
+        target = (report.kind, report.key)
+        return replace(report, before=self.told.get(target, {})) if target in self._drafts else report
 
     def _ripe(self, reports: Iterable[Report]) -> Iterator[Report]:
         """While first answers are a matter of seconds, what they come to is the first that is said of an object."""
@@ -139,11 +153,13 @@ class Teller:
         self._drafts = {}
         for report in reports:
             target = (report.kind, report.key)
-            told = self.told.get(target, {})
-            if patient and not told.get("conditions") and report.awaits_first_answers:
+            untold = not self.told.get(target, {}).get("conditions")
+            if patient and untold and report.awaits_first_answers:
                 self._drafts[target] = report.after
-            else:
-                yield replace(report, before=told) if target in drafts else report
+                continue
+            if target in drafts:
+                self._drafts[target] = drafts[target]
+            yield report
 
     def _source(self, source: EntitlementSource, outcome: Outcome, now: datetime) -> Report:
         if source.key not in outcome.health:

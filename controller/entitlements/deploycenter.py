@@ -19,15 +19,7 @@ from controller.entitlements.answer import MAX_BODY, Received, read_answer
 from controller.entitlements.pacing import CircuitOpen, Lane, Pace, Turn, parse_retry_after
 from controller.entitlements.posting import NO_USAGE, Posting
 from controller.entitlements.source import Reply
-from controller.planning.facts import (
-    AnswerReason,
-    Listed,
-    Malformed,
-    Subject,
-    Unavailable,
-    Unknown,
-    UserId,
-)
+from controller.planning.facts import AnswerReason, Listed, Malformed, Subject, Unavailable, Unknown, UserId
 from controller.resources.names import Email, ResourceKey
 from controller.resources.source import DeployCenter
 

@@ -5,16 +5,7 @@ from dataclasses import dataclass
 
 from controller.planning.changes import Grant, Revocation
 from controller.planning.difference import NOWHERE, KeepReason, locate, reason_to_keep
-from controller.planning.facts import (
-    Access,
-    Case,
-    Entitled,
-    Hold,
-    Holding,
-    Listed,
-    Origin,
-    UserId,
-)
+from controller.planning.facts import Access, Case, Entitled, Hold, Holding, Listed, Origin, UserId
 from controller.planning.identity import identify
 from controller.planning.plan import DomainPlan, Held, Plan, Question
 from controller.planning.sources import listen

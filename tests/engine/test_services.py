@@ -1,8 +1,9 @@
 """Services in the operator's work: decided after everything about administrators, by what the cluster declares."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,27 @@ async def test_a_command_that_works_beside_us_makes_it_decide_again(
     role(served, "member", mode="All")
     await served.settle(2)
     assert opens(world, "ben") == {"drive", "messages"}
+
+
+async def test_what_is_told_about_services_stands_while_first_answers_are_awaited(
+    served: Operating, world: MailWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Mapping[str, Any]] = []
+    patch = served.world.patch_status
+
+    async def noted(kind: Kind, key: ResourceKey, status: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+        told.extend([status] if kind is Kind.DOMAIN else [])
+        return await patch(kind, key, status, before)
+
+    monkeypatch.setattr(served.world, "patch_status", noted)
+    served.source.open.clear()
+    for email in ("cal@x.fr", "deb@x.fr", "eve@x.fr"):
+        world.user(email)
+        await served.turn_while_asking()
+    served.source.open.set()
+    await served.settle()
+    first = next(place for place, status in enumerate(told) if "serviceAccess" in status)
+    assert all("serviceAccess" in status for status in told[first:])
 
 
 # --- subscriptions ----------------------------------------------------------------------------------------------------
