@@ -28,6 +28,8 @@ CONCURRENCY = 8
 ASKS = 400
 """Asks of one round: short, so that both loops of a round see the same neighbours on the machine."""
 ROUNDS = 15
+UNBOUNDED = 1_000_000
+"""Asks a second that the bucket lets through: it is asked for each, and never has to wait."""
 TARGET = 0.9
 
 
@@ -120,7 +122,7 @@ async def _swept(url: str, emails: list[str]) -> None:
 
 
 def _declared(url: str) -> EntitlementSource:
-    return EntitlementSource.model_validate(
+    source = EntitlementSource.model_validate(
         {
             "apiVersion": API_VERSION,
             "kind": "EntitlementSource",
@@ -134,12 +136,18 @@ def _declared(url: str) -> EntitlementSource:
                         "apiKeySecretRef": {"name": "bench", "key": "api-key"},
                         "organization": {"pivotSirets": [SIRET]},
                         "concurrency": CONCURRENCY,
-                        "requestsPerSecond": 1000,
                     }
                 }
             },
         }
     )
+    # The bare loop is faster than the highest rate that may be declared: the program is measured, not its pauses.
+    center = source.spec.provider.deploy_center
+    assert center is not None
+    provider = source.spec.provider.model_copy(
+        update={"deploy_center": center.model_copy(update={"requests_per_second": UNBOUNDED})}
+    )
+    return source.model_copy(update={"spec": source.spec.model_copy(update={"provider": provider})})
 
 
 if __name__ == "__main__":
