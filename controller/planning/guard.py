@@ -311,7 +311,7 @@ def _doubt_identities(ward: Ward, bench: Bench, held: dict[Holding, Hold]) -> No
     """Hold who had another e-mail when the row became ours: perhaps the answer is about somebody else's address."""
     young = (item for item in ward.cases if bench.now - item.case.opened_at < IDENTITY_DOUBT)
     doubted = (item for item in young if item.suspect is not None and item.suspect.renamed)
-    waiting = frozenset(item.case.holding for item in doubted) - held.keys()
+    waiting = frozenset(item.case.holding for item in doubted).difference(held)
     for hold in bench.hold(ward.scope, f"{IDENTITY_CHANGED} {format_duration(IDENTITY_DOUBT)}", waiting):
         if not hold.approved:
             held.update((access, hold) for access in hold.accesses)

@@ -137,11 +137,11 @@ def _hold(
                 held.update(dict.fromkeys(hold.accesses, hold))
 
     wait(ADMIN_EMAIL_DOMAINS, strangers(wanted, limits.admin_email_domains, snapshot))
-    rest = wanted - held.keys()
+    rest = wanted.difference(held)
     present = snapshot.accesses.get(removals[0].access.domain, ())
     if sum(row.admin for row in present) + len(rest) > limits.max_admins:
         wait(f"{MAX_ADMINS} {limits.max_admins}", rest)
-    bench.use(wanted - held.keys())
+    bench.use(wanted.difference(held))
     return held
 
 
