@@ -65,5 +65,5 @@ def blast_radius(question: Question, key: ResourceKey) -> BlastRadius:
         floor = session.floors[domain.scope.key]
         let_go += max(0, min(len(domain.cases), domain.left, floor.after_grants - floor.min_admins))
     bare = sum(len(domain.cases) >= session.floors[domain.scope.key].after_grants for domain in session.domains)
-    stopped = min(len(ward.cases), ward.left, let_go) if voices[key].state.canaries_right else 0
+    stopped = min(ward.left, let_go) if voices[key].state.canaries_right else 0
     return BlastRadius(len(ward.cases), bare, stopped)

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from controller.planning.facts import AnswerReason, Entitled, Unavailable
+from controller.planning.facts import Answer, AnswerReason, Entitled, Unavailable, UserId
 from controller.planning.plan import plan
+from controller.planning.sources import SourceState
 from controller.planning.supposing import NOTHING, BlastRadius, blast_radius, supposing
-from tests.support.planning import source_key, town
+from controller.resources.names import Email
+from tests.support.planning import PlanningWorld, source_key, town
 
 KEY = source_key()
 
@@ -46,6 +48,26 @@ def test_what_another_source_names_or_does_not_deny_stays() -> None:
     assert blast_radius(world.question(), KEY) == BlastRadius(1, 0, 1)
 
 
+def test_a_domain_lets_no_more_go_than_it_would_lose() -> None:
+    """Of eight administrators the limit lets half go. Where seven are protected, only one is there to go."""
+    world = town(1, 8)
+    protected = [f"u00000-{place}@d00000.fr" for place in range(1, 8)]
+    assert blast_radius(world.question(), KEY) == BlastRadius(8, 1, 4)
+    world.domain("other.fr", protectedAdmins=protected)
+    for place in range(8):
+        world.admin(f"u00000-{place}", "other.fr")
+    assert blast_radius(world.question(), KEY) == BlastRadius(9, 1, 5)
+
+
+def test_what_domains_of_other_sources_lose_anyway_is_not_counted() -> None:
+    world = town(1, 1)
+    world.add_source("second")
+    world.domain("other.fr", sourceRefs=[{"name": "second"}])
+    world.admin("u00000-0", "other.fr")
+    world.says("u00000-0", source="second")
+    assert blast_radius(world.question(), KEY) == BlastRadius(1, 1, 1)
+
+
 def test_what_went_within_the_window_is_used_up() -> None:
     world = town(60, 2)
     world.later(minutes=10)
@@ -77,3 +99,31 @@ def test_a_supposed_answer_is_planned_like_a_real_one(said: Entitled | Unavailab
     decided = plan(supposing(town(60, 2).question(), said, {KEY}))
     assert len(decided.changes.revocations) == revoked
     assert sum(len(domain.held) for domain in decided.domains) == held
+
+
+@pytest.mark.parametrize(("said", "sound"), [(NOTHING, True), (Unavailable(AnswerReason.CONNECTION), False)])
+def test_a_supposed_answer_is_the_word_of_a_wave_that_has_just_ended(
+    said: Entitled | Unavailable, *, sound: bool
+) -> None:
+    """Confirmed, about everybody who can be asked about and each canary, however the source was before."""
+    world = PlanningWorld()
+    key = world.add_source(canaries=[{"email": "Canary@x.fr", "domains": ["x.fr"]}])
+    other = world.add_source("second")
+    world.states[key] = {"gathered": False, "judging": False, "complete": not sound, "refusal": AnswerReason.TIMEOUT}
+    world.user("ada@x.fr")
+    world.user(None)
+    question = world.question()
+    answer = Answer(UserId("ada"), Email("ada@x.fr"), key, said, world.now, world.now - 30)
+    assert supposing(question, said, {key}).sources == {
+        key: SourceState(
+            key,
+            world.sources[key].spec,
+            {answer.user: answer},
+            gathered=True,
+            complete=sound,
+            judging=True,
+            refusal=None,
+            canaries={"canary@x.fr": said},
+        ),
+        other: question.sources[other],
+    }
