@@ -1,15 +1,16 @@
 """The Ready table of the design, line by line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from controller.planning.conditions import domain_conditions, source_conditions
+from controller.planning.conditions import domain_conditions, held_condition, source_conditions
 from controller.planning.facts import AnswerReason, Freeze, Unavailable, Unknown
+from controller.planning.plan import DomainPlan
 from controller.planning.sources import Tally, too_many
 from controller.planning.status import count
-from controller.resources.conditions import Condition, Reason
+from controller.resources.conditions import Condition, ConditionType, Reason
 from tests.support.planning import PlanningWorld, source_key
 
 BEFORE = [{"type": "Ready", "status": "True", "reason": "InSync"}]
@@ -135,25 +136,98 @@ def test_a_refused_resource_is_stalled(world: PlanningWorld) -> None:
     assert found["Stalled"] == ("True", "NotAuthorized")
 
 
-def test_a_plan_that_is_only_shown_is_not_in_sync(world: PlanningWorld) -> None:
+def _comes(world: PlanningWorld) -> DomainPlan:
     world.says(world.user("new@x.fr"), "x.fr")
-    assert conditions(world, carried_out=False)["Ready"] == ("Unknown", "ChangesPending")
-    assert conditions(world, carried_out=True)["Ready"] == ("True", "InSync")
+    return world.plan_of("x.fr")
+
+
+def _goes(world: PlanningWorld) -> DomainPlan:
+    world.declared.clear()
+    world.domain("x.fr", deniedAdmins=["bob@x.fr"])
+    return world.plan_of("x.fr")
+
+
+def _becomes_ours(world: PlanningWorld) -> DomainPlan:
+    world.declared.clear()
+    world.domain("x.fr", adoption="Matching")
+    world.admin(world.user("new@x.fr"), "x.fr", owned=False)
+    world.says("new", "x.fr")
+    return world.plan_of("x.fr")
+
+
+def _is_given_up(world: PlanningWorld) -> DomainPlan:
+    world.declared.clear()
+    world.domain("x.fr", mode="Withdraw")
+    return world.plan_of("x.fr", approve=[hold.id for hold in world.plan().holds])
+
+
+def _was_given_up(world: PlanningWorld) -> DomainPlan:
+    _is_given_up(world)
+    world.apply(approve=[hold.id for hold in world.plan().holds])
+    return world.plan_of("x.fr")
+
+
+PENDING, NO_DRIFT = "ChangesPending", ("False", "NoDrift")
 
 
 @pytest.mark.parametrize(
-    ("refusal", "trouble"),
+    ("arrange", "shown", "drifted", "after"),
     [
-        (AnswerReason.UNAUTHENTICATED, "Unauthenticated"),
-        (AnswerReason.CIRCUIT_OPEN, "CircuitOpen"),
-        (AnswerReason.SECRET_MISSING, "SecretMissing"),
+        (_comes, ("Unknown", PENDING), ("True", PENDING), "InSync"),
+        (_goes, ("Unknown", PENDING), ("True", PENDING), "InSync"),
+        (_becomes_ours, ("Unknown", PENDING), NO_DRIFT, "InSync"),
+        (_is_given_up, ("Unknown", PENDING), ("True", PENDING), "Withdrawn"),
+        (_was_given_up, ("True", "Withdrawn"), NO_DRIFT, "Withdrawn"),
     ],
 )
-def test_a_source_says_why_it_is_not_reachable(world: PlanningWorld, refusal: AnswerReason, trouble: str) -> None:
+def test_a_plan_that_is_only_shown_has_changed_nothing_yet(
+    world: PlanningWorld,
+    arrange: Callable[[PlanningWorld], DomainPlan],
+    shown: tuple[str, str],
+    drifted: tuple[str, str],
+    after: str,
+) -> None:
+    decided, health = arrange(world), world.health()
+    found = said(domain_conditions(decided, health, carried_out=False))
+    assert (found["Ready"], found["Drifted"]) == (shown, drifted)
+    found = said(domain_conditions(decided, health))
+    assert (found["Ready"], found["Drifted"]) == (("True", after), NO_DRIFT)
+
+
+def test_a_single_row_that_is_granted_again_is_told(world: PlanningWorld) -> None:
+    del world.rows[next(iter(world.rows))]
+    assert conditions(world)["Drifted"] == ("True", "RowsRemoved")
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_wrong_canary_halts_whatever_is_held_and_no_approval_helps(world: PlanningWorld, *, held: bool) -> None:
+    world.later(minutes=10)
+    world.all_say()
+    (hold,) = world.confirm_and_apply().holds
+    halted = held_condition(hold if held else None, Reason.CANARY_WRONG)
+    assert halted == Condition(ConditionType.REVOCATIONS_HELD, "True", Reason.CANARY_WRONG)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "trouble", "stalled"),
+    [
+        (AnswerReason.UNAUTHENTICATED, "Unauthenticated", ("False", "Reconciled")),
+        (AnswerReason.CIRCUIT_OPEN, "CircuitOpen", ("False", "Reconciled")),
+        (AnswerReason.SECRET_MISSING, "SecretMissing", ("False", "Reconciled")),
+        (AnswerReason.FEATURE_DISABLED, "FeatureDisabled", ("True", "FeatureDisabled")),
+    ],
+)
+def test_a_source_says_why_it_is_not_reachable(
+    world: PlanningWorld, refusal: AnswerReason, trouble: str, stalled: tuple[str, str]
+) -> None:
     world.states[source_key()] = {"refusal": refusal}
-    found = said(source_conditions(world.health()[source_key()], suspended=False, hold=None))
-    assert found["Reachable"] == ("False", trouble)
-    assert found["Ready"] == ("False", trouble)
+    assert said(source_conditions(world.health()[source_key()], suspended=False, hold=None)) == {
+        "Ready": ("False", trouble),
+        "Reconciling": ("False", "Reconciled"),
+        "Stalled": stalled,
+        "Reachable": ("False", trouble),
+        "RevocationsHeld": ("False", "WithinLimits"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -176,14 +250,6 @@ def test_more_than_five_percent_or_all_are_too_many(silent: int, total: int, ver
 def test_a_wave_mostly_failed_when_more_than_half_did() -> None:
     assert not Tally(asked=4, entitled=2, malformed=1, unavailable=1).mostly_failed
     assert Tally(asked=5, entitled=2, malformed=1, unavailable=2).mostly_failed
-
-
-def test_counts_are_those_after_the_pass(world: PlanningWorld) -> None:
-    world.says(world.user("new@x.fr"), "x.fr")
-    plan = world.plan_of("x.fr")
-    assert count(plan).actual == 3
-    assert count(plan, carried_out=False).actual == 2
-    assert count(plan).foreign == 0
 
 
 def test_frozen_leaves_ready_as_it_was_and_counts_what_is_left_undone(world: PlanningWorld) -> None:

@@ -127,6 +127,7 @@ def test_who_may_not_act_asks_for_nothing() -> None:
     [
         (None, {}, None, "False", Reason.CHANGES_PENDING),
         (None, {}, Reason.MESSAGES_UNAVAILABLE, "False", Reason.MESSAGES_UNAVAILABLE),
+        (None, {"spec": {"mode": "Observe"}}, Reason.MESSAGES_UNAVAILABLE, "False", Reason.SUPPRESSED_BY_MODE),
         (stored(), {}, None, "True", Reason.PROVISIONED),
         (stored(), {}, Reason.MESSAGES_UNAVAILABLE, "True", Reason.PROVISIONED),
         (stored(attributes={"a": 1}), {"customAttributes": {"a": 2}}, None, "False", Reason.ATTRIBUTES_CONFLICT),
