@@ -94,3 +94,15 @@ def test_a_closed_pivot_is_an_answer_and_no_failure() -> None:
     world.says(world.user("ada@x.fr"), verdict=Unknown(AnswerReason.NOT_ACTIVATED))
     found = world.health()[source_key()]
     assert (found.trouble, found.failed) == (Reason.PIVOT_CLOSED, False)
+
+
+@pytest.mark.parametrize(
+    ("silent", "trouble"), [(0, None), (1, None), (2, Reason.UNREACHABLE), (3, Reason.UNREACHABLE)]
+)
+def test_a_source_is_unreachable_when_too_many_of_a_wave_have_no_answer(silent: int, trouble: Reason | None) -> None:
+    world = PlanningWorld()
+    world.domain("x.fr")
+    for place in range(3):
+        user = world.user(f"ada{place}@x.fr")
+        world.says(user, verdict=Unavailable(AnswerReason.TIMEOUT) if place < silent else Entitled(frozenset()))
+    assert world.health()[source_key()].trouble is trouble
