@@ -5,6 +5,7 @@ wave is ripe: all its cases are judged together. Times are seconds of one monoto
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -80,18 +81,20 @@ class Desk:
     canaries: dict[str, Verdict] = field(default_factory=dict)
     """What was said about each canary, by the key of its e-mail."""
     _users: Mapping[UserId, User] = field(default_factory=dict)
+    _known: tuple[frozenset[UserId], frozenset[UserId]] | None = None
+    """Who held something, and whom an answer named for a managed domain, when that was last looked at."""
     _holders: frozenset[UserId] = frozenset()
     _next_wave: float = 0.0
     _began: float = 0.0
     _whole: bool = False
     """Whether the next wave asks everybody (a poked source)."""
-    _to_ask: dict[UserId, None] = field(default_factory=dict)
-    """Users of the wave, or suspects, not yet handed out."""
+    _to_ask: OrderedDict[UserId, None] = field(default_factory=OrderedDict)
+    """Users of the wave, or suspects, not yet handed out. (Taking the first of a plain dict looks at all who went.)"""
     _awaited: set[UserId] = field(default_factory=set)
     """Those of them who have not answered."""
     _members: frozenset[UserId] = frozenset()
     _ask_at: float = 0.0
-    _urgent: dict[UserId, None] = field(default_factory=dict)
+    _urgent: OrderedDict[UserId, None] = field(default_factory=OrderedDict)
     _retry: dict[UserId, float] = field(default_factory=dict)
     """When a user whose ask failed may be asked again. Not for holders: the next wave asks them anyway, once."""
     _out: set[UserId] = field(default_factory=set)
@@ -138,13 +141,16 @@ class Desk:
         asked with every wave, so that what is reported about them never goes stale by itself. Whom an answer names
         that is too old to decide on is urgent: a domain that was declared just now does not wait for a wave.
         """
-        wanted = set(named)
+        wanted = frozenset(named)
+        by_answer = frozenset(user for user, answer in self.book.answers.items() if _names(answer, wanted))
+        if users is self._users and (holders, by_answer) == self._known:
+            return
+        self._known = frozenset(holders), by_answer
         present = {user for user, row in users.items() if askable(row)}
-        by_answer = {user for user, answer in self.book.answers.items() if _names(answer, wanted)}
         # Answers about nobody are no answers: with its first users a source begins to gather.
         self.gathered = self.gathered and (bool(self._users) or not users)
         self._users = users
-        self._holders = frozenset((set(holders) | by_answer) & present)
+        self._holders = frozenset((by_answer | set(holders)) & present)
         self.book.forget_all_but(present)
         self._doubted &= present
         for user in self._urgent.keys() - present:
@@ -162,6 +168,7 @@ class Desk:
         With the next `update` they are urgent.
         """
         self._doubted.update(user for user in users if self.book.forget(user))
+        self._known = None
 
     def revise(self, spec: EntitlementSourceSpec) -> None:
         """Take over what is declared now. Other canaries want to be asked about before anything is revoked."""
@@ -300,19 +307,15 @@ class Desk:
         back = users or tuple(self._out)
         self._out.difference_update(back)
         waiting = [user for user in back if user in self._awaited]
-        self._to_ask = dict.fromkeys((*waiting, *self._to_ask))
+        self._to_ask = OrderedDict.fromkeys((*waiting, *self._to_ask))
         self._urgent |= dict.fromkeys(user for user in back if user not in self._awaited)
 
     def _due(self, now: float) -> Iterable[UserId]:
         if now >= self._ask_at:
             while self._to_ask:
-                user = next(iter(self._to_ask))
-                del self._to_ask[user]
-                yield user
+                yield self._to_ask.popitem(last=False)[0]
         while self._urgent:
-            user = next(iter(self._urgent))
-            del self._urgent[user]
-            yield user
+            yield self._urgent.popitem(last=False)[0]
         yield from [user for user, at in list(self._retry.items())[:1] if at <= now]
         oldest = self.book.oldest
         if oldest is not None and now - oldest.at >= self.spec.discovery_interval.total_seconds():
@@ -329,7 +332,7 @@ class Desk:
         return row is not None and askable(row)
 
     def _await(self, users: Sequence[UserId], *, at: float) -> None:
-        self._to_ask = dict.fromkeys(users)
+        self._to_ask = OrderedDict.fromkeys(users)
         self._awaited = set(users)
         self._ask_at = at
 
@@ -352,7 +355,7 @@ class Desk:
         return user in self._out or (answer is not None and answer.email == self._users[user].email)
 
 
-def _names(answer: Answer, domains: set[DomainName]) -> bool:
+def _names(answer: Answer, domains: frozenset[DomainName]) -> bool:
     return isinstance(answer.verdict, Listed) and not answer.verdict.domains.isdisjoint(domains)
 
 

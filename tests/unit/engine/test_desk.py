@@ -43,7 +43,7 @@ class Office:
 
     def look(self) -> None:
         """Tell the desk what there is."""
-        self.desk.update(self.users, self.holders, self.managed, self.now)
+        self.desk.update(dict(self.users), self.holders, self.managed, self.now)
 
     def at(self, phase: Phase) -> bool:
         """Whether the wave is there."""
