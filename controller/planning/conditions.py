@@ -28,6 +28,9 @@ _STALLING = frozenset(
 )
 
 
+_REASONS: Mapping[Any, Reason] = {reason.value: reason for reason in Reason}
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """One line of the Ready table. `status` None leaves Ready as it was."""
@@ -189,7 +192,7 @@ def _unchanged_or(ready: Ready, before: Iterable[Mapping[str, Any]]) -> Conditio
     if ready.status is not None:
         return Condition(ConditionType.READY, ready.status, ready.reason)
     known = next((condition for condition in before if condition.get("type") == ConditionType.READY), {})
-    reason = next((reason for reason in Reason if reason.value == known.get("reason")), None)
+    reason = _REASONS.get(known.get("reason"))
     if reason is None:
         return Condition(ConditionType.READY, "Unknown", ready.reason)
     return Condition(ConditionType.READY, known["status"], reason)

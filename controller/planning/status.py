@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from controller.planning.conditions import domain_conditions, source_conditions
@@ -89,7 +90,6 @@ def domain_status(
     change = before.get("lastChange")
     if wrote:
         change = {"time": _time(now), "granted": len(domain.grants), "revoked": len(domain.revocations)}
-    counts = count(domain)
     rendered = render_conditions(conditions, before=known, generation=resource.metadata.generation, now=now)
     # What is said about services stays until it is said anew, and goes where nothing is declared about them.
     about_services = resource.spec.service_access is not None
@@ -97,12 +97,18 @@ def domain_status(
         observedGeneration=resource.metadata.generation,
         lastHandledReconcileAt=handled or before.get("lastHandledReconcileAt"),
         domainID=row.id if row is not None else None,
-        admins={name: getattr(counts, name) for name in Counts.__slots__},
+        admins=_admins(count(domain)),
         lastChange=change,
         hold=shown_hold(hold),
         serviceAccess=before.get("serviceAccess") if about_services else None,
         conditions=[*rendered, *(item for item in known if about_services and item["type"] in ABOUT_SERVICES)],
     )
+
+
+@lru_cache(maxsize=4096)
+def _admins(counts: Counts) -> Mapping[str, int]:
+    """The numbers as a status has them; those of many domains are the same."""
+    return {name: getattr(counts, name) for name in Counts.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 Truth = Literal["True", "False", "Unknown"]
@@ -178,18 +179,27 @@ class Condition:
 
 def render_conditions(
     conditions: Iterable[Condition], *, before: Iterable[Mapping[str, Any]], generation: int, now: datetime
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """Write conditions as the API has them; `lastTransitionTime` moves only when `status` changes.
 
     `before` are the conditions that the object holds now. In file mode there are none and `generation` is 0.
     """
     held = {condition.get("type"): condition for condition in before}
-    return [_render(condition, held.get(condition.type), generation, now) for condition in conditions]
+    written = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        _rendered(condition, generation, _since(condition, held.get(condition.type), written))
+        for condition in conditions
+    ]
 
 
-def _render(condition: Condition, before: Mapping[str, Any] | None, generation: int, now: datetime) -> dict[str, Any]:
+def _since(condition: Condition, before: Mapping[str, Any] | None, now: str) -> str:
     unchanged = before is not None and before.get("status") == condition.status
-    since = before["lastTransitionTime"] if unchanged and before else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return str(before["lastTransitionTime"]) if unchanged and before else now
+
+
+@lru_cache(maxsize=4096)
+def _rendered(condition: Condition, generation: int, since: str) -> Mapping[str, Any]:
+    """One condition. Most of ten thousand objects say the same since the same second: it is held once."""
     return {
         "type": condition.type.value,
         "status": condition.status,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from controller.resources.model import Attributes, CanonicalDomain, Declared, Resource, RevocationLimit, Siret
+from controller.resources.model import SHARED, Attributes, CanonicalDomain, Declared, Resource, RevocationLimit, Siret
 from controller.resources.names import DomainName, Email, ResourceKey
 from controller.resources.quantities import Amount
 from controller.resources.serviceaccess import DomainServiceAccess
@@ -86,13 +86,13 @@ class MailDomainSpec(Declared):
     domain: CanonicalDomain
     mode: Mode
     organization: DomainOrganization | None = None
-    source_refs: Annotated[tuple[SourceRef, ...], Field(min_length=1, max_length=8)]
+    source_refs: Annotated[tuple[SourceRef, ...], Field(min_length=1, max_length=8), SHARED]
     ownership: Ownership = Ownership.LEDGER
     adoption: AdoptionPolicy = AdoptionPolicy.MATCHING
     protected_admins: Admins = ()
     denied_admins: Admins = ()
-    limits: DomainLimits = DomainLimits()
-    provisioning: Provisioning = Provisioning()
+    limits: Annotated[DomainLimits, SHARED] = DomainLimits()
+    provisioning: Annotated[Provisioning, SHARED] = Provisioning()
     service_access: DomainServiceAccess | None = None
     suspend: Annotated[bool, Field(strict=True)] = False
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
@@ -88,6 +88,23 @@ def between(low: timedelta, high: timedelta) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+@lru_cache(maxsize=4096)
+def _first(value: Any) -> Any:
+    return value
+
+
+def _shared(value: Any) -> Any:
+    """The first value that equals this one: most of ten thousand objects are declared alike, but for their names."""
+    try:
+        return _first(value)
+    except TypeError:
+        # It holds a mapping, which can't be found again.
+        return value
+
+
+SHARED = AfterValidator(_shared)
+"""For parts that are equal in many objects: they are held once."""
 
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 NameOrAll = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$")]
