@@ -193,7 +193,7 @@ async def _declared(cluster: "Cluster", database: "MailDatabase") -> tuple[Check
     from controller.engine.reachability import unreachable  # noqa: PLC0415  # slow, and bad input quick
 
     try:
-        listing = await read_listing(cluster)
+        listing, _ = await read_listing(cluster, {})
         silent = await unreachable(cluster, listing.sources.values())
     except ControllerError as error:
         return (Checked(name="declared objects", ok=False, found=(str(error),)),)

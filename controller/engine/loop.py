@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from controller.engine.foundry import Founder
-from controller.engine.news import News
+from controller.engine.news import News, Tells
 from controller.engine.reign import Reign, Surroundings
 from controller.engine.roster import Roster
 from controller.engine.world import World
@@ -69,6 +69,8 @@ class Loop:
         self._metrics = metrics
         self._clock = clock
         self._wake = asyncio.Event()
+        self.oriented = asyncio.Event()
+        """Whether the first list is read, or there is none to read because another replica works."""
         self._news = News()
         self._lasting = LastingFailures(clock)
         self._around = Surroundings(
@@ -79,6 +81,7 @@ class Loop:
             clock,
             _utc,
             self._wake.set,
+            self.oriented.set,
             self._news,
             features,
             founder,
@@ -98,9 +101,14 @@ class Loop:
 
     def notice(self, event: Mapping[str, Any]) -> None:
         """The watch has told of an object. Only from the event loop's thread."""
-        if self._news.takes(event) and self._reign is not None:
+        tells = self._news.takes(event)
+        if self._reign is None or tells is Tells.NOTHING:
+            return
+        if tells is Tells.GAP:
             self._reign.notice()
-            self._wake.set()
+        else:
+            self._reign.take(event)
+        self._wake.set()
 
     def vitals(self) -> Vitals:
         """How the loop is."""
@@ -202,7 +210,9 @@ class Loop:
         while True:
             try:
                 epoch = await asyncio.to_thread(self._database.acquire)
-                self._started = self._started or epoch is None
+                if epoch is None:
+                    self._started = True
+                    self.oriented.set()
             except ControllerError as error:
                 log.warning("lease_unreachable", error=type(error).__name__)
                 if self._epoch is None:

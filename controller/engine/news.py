@@ -1,7 +1,8 @@
 """What does the watch tell? Whether an event is news, and whether the watch tells everything that lists show."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 DEAF_AFTER = 180.0
@@ -18,6 +19,16 @@ Mark = tuple[int, int]
 def mark_of(metadata: Mapping[str, Any]) -> Mark:
     """Our own status patches come back as events too; they change neither part."""
     return metadata.get("generation", 0), hash(frozenset(metadata.get("annotations", {}).items()))
+
+
+class Tells(Enum):
+    """What an event tells."""
+
+    NOTHING = auto()
+    CHANGE = auto()
+    """Of a new or changed declaration, an annotation, or a deletion."""
+    GAP = auto()
+    """That the watch has begun anew: what was deleted meanwhile it does not tell, only a list does."""
 
 
 @dataclass(slots=True)
@@ -38,22 +49,21 @@ class News:
         """Whether a list has shown something that the watch has not told yet."""
         return bool(self._untold)
 
-    def takes(self, event: Mapping[str, Any]) -> bool:
-        """Take an event of the watch into account; False when it tells nothing new.
-
-        News is a new or changed declaration, an annotation, a deletion, and a list after a gap.
-        """
+    def takes(self, event: Mapping[str, Any]) -> Tells:
+        """Take an event of the watch into account; say what it tells."""
         metadata = event["object"]["metadata"]
         uid = metadata["uid"]
         # Whatever it tells about an object: the rest comes behind it.
         self._untold.pop(uid, None)
         if event["type"] == "DELETED":
             self._told.pop(uid, None)
-            return True
+            return Tells.CHANGE
         mark = mark_of(metadata)
         before, self._told[uid] = self._told.get(uid), mark
-        # Without a type it is a whole list, which says nothing of what was deleted before it.
-        return event["type"] is None or mark != before
+        # Without a type it is part of a list: the first one of the watch, or the one after a gap.
+        if event["type"] is None and before is not None:
+            return Tells.GAP
+        return Tells.CHANGE if mark != before else Tells.NOTHING
 
     def listed(self, marks: Mapping[str, Mark], now: float) -> None:
         """Take complete lists of all kinds into account, by uid."""
@@ -64,8 +74,3 @@ class News:
     def excuse(self) -> None:
         """A list has failed: the watch had as little to tell from."""
         self._untold.clear()
-
-
-def marks(objects: Iterable[Mapping[str, Any]]) -> dict[str, Mark]:
-    """The marks of listed objects, by uid."""
-    return {obj["metadata"]["uid"]: mark_of(obj["metadata"]) for obj in objects}

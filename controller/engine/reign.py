@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -21,7 +22,7 @@ from controller.engine.desk import Desk, Phase
 from controller.engine.foundry import Founder, Foundry
 from controller.engine.hints import whom_to_ask
 from controller.engine.lineage import RESTORED, is_behind
-from controller.engine.listing import Absences, Listing, read_listing
+from controller.engine.listing import Absences, Entry, Listing, read_entry, read_listing, status_of
 from controller.engine.news import DEAF_AFTER, News
 from controller.engine.roster import Roster, read_secrets
 from controller.engine.servicedesk import ServiceDesk
@@ -31,7 +32,7 @@ from controller.engine.subjects import Directory, directory
 from controller.engine.subscriptions import Subscriptions
 from controller.engine.telling import Outcome, Teller
 from controller.engine.triggers import ApprovalDesk, Pokes, Removals
-from controller.engine.world import World
+from controller.engine.world import Kind, World
 from controller.errors import ControllerError, NotAuthorized, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.pulse import Pulse
@@ -43,6 +44,7 @@ from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState
 from controller.planning.standing import ClaimRules, Standing, resolve
+from controller.planning.status import Status
 from controller.planning.supposing import blast_radius
 from controller.resources.conditions import Reason
 from controller.resources.names import DomainName, ResourceKey
@@ -57,7 +59,7 @@ SECRETS = 60.0
 """Seconds after which Secrets are read again, so that a rotated key needs no restart."""
 BREATHER = 3.0
 """A pass is followed by a pause of this many times its length, so that a stream of answers leaves the CPU to others.
-Whoever has edited something does not wait for it."""
+Who has edited something does not wait for it, nor do objects whose first answers are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Surroundings:
     """The wall clock, for what people read."""
     wake: Callable[[], None]
     """Asks for a turn soon."""
+    listed: Callable[[], None] = lambda: None
+    """Hears that everything has been listed."""
     news: News = field(default_factory=News)
     """What the watch has told."""
     features: Features = ALL_FEATURES
@@ -114,6 +118,10 @@ class Reign:
     _relist: bool = True
     _outdated: bool = False
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
+    _events: list[tuple[Entry, Status]] = field(default_factory=list)
+    """What the watch has told since the last turn, with the statuses of then."""
+    _revised: bool = False
+    """Whether something else is declared than what was last looked at."""
     _news: bool = True
     _edited: bool = False
     """Whether the watch has told of a change since the last pass."""
@@ -138,8 +146,15 @@ class Reign:
         self.around.wake()
 
     def notice(self) -> None:
-        """Something was changed in the cluster: list again at the next turn."""
+        """Something was changed in the cluster, nobody knows what: list again at the next turn."""
         self._relist = self._edited = True
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """The watch has told of a change of one object: take it over at the next turn."""
+        obj = event["object"]
+        if self.listing.knows(obj):
+            return
+        self._events.append((read_entry(obj, gone=event["type"] == "DELETED"), status_of(obj)))
 
     @property
     def founding(self) -> asyncio.Task[None] | None:
@@ -149,7 +164,7 @@ class Reign:
     @property
     def has_news(self) -> bool:
         """Whether something happened that the last pass has not seen."""
-        return self._news or self._relist or self._outdated or self.services.pending
+        return self._news or self._relist or bool(self._events) or self._outdated or self.services.pending
 
     async def turn(self) -> None:
         """Do what is due. Raises `Unavailable`, `SchemaUnknown` or `MigrationNeeded`; the next turn tries again."""
@@ -159,6 +174,8 @@ class Reign:
             await self._list(now)
         elif now - self._secrets_at >= SECRETS:
             await self._open_sources(now)
+        if self._events:
+            await self._take_over(now)
         sight = await self._look(now)
         await self._follow_hints(sight)
         for desk in self.desks.values():
@@ -169,13 +186,18 @@ class Reign:
             return
         self._news = self._news or self._foundry.next_try(now) <= 0 or self._teller.overdue
         ripe = self._in_phase(Phase.ASKED) or self._in_phase(Phase.JUDGING)
-        if ripe or (self._news and (self._edited or now >= self._next_pass)):
+        if ripe or (self._news and (self._urgent or now >= self._next_pass)):
             await self._pass(sight)
         if not self._outdated:
             await self._decide_on_services(now)
         if self.around.retention is not None and now >= self._tidy_at and sight.snapshot.freeze is None:
             self._tidy_at = now + TIDY
             await self._tidy(self.around.retention)
+
+    @property
+    def _urgent(self) -> bool:
+        """Whether somebody has edited something, or objects wait for nothing but the pass that tells them."""
+        return self._edited or (self._teller.waiting and all(desk.gathered for desk in self.desks.values()))
 
     async def _decide_on_services(self, now: float) -> None:
         """After everything about administrators: a pass that has written them is followed by another turn."""
@@ -218,16 +240,39 @@ class Reign:
     async def _list(self, now: float) -> None:
         self._relist = False
         try:
-            self.listing = await read_listing(self.around.world)
-            self._teller.told = dict(self.listing.statuses)
+            self.listing, self._teller.told = await read_listing(self.around.world, self._teller.told)
             await self._open_sources(now)
         except BaseException:
             self._relist = True
             self.around.news.excuse()
             raise
-        self.around.news.listed(self.listing.marks, now)
+        self.around.news.listed({entry.uid: entry.mark for entry in self.listing.entries.values()}, now)
         self._listed_at = now
         self._outdated = True
+        self.around.listed()
+
+    async def _take_over(self, now: float) -> None:
+        """Change what is declared by what the watch has told: of ten thousand objects one edited is read alone."""
+        before, heard = self.listing, self._events
+        self._events = []
+        self.listing = before.revised(entry for entry, _ in heard)
+        if self.listing is before:
+            return
+        self._edited = self._revised = True
+        self._outdated = self._outdated or (before.names, before.windows) != (self.listing.names, self.listing.windows)
+        for entry, status in heard:
+            known, now_known = before.entries.get(entry.target), self.listing.entries.get(entry.target)
+            if now_known is None:
+                self._teller.told.pop(entry.target, None)
+            elif now_known is entry and (known is None or known.uid != entry.uid):
+                # Of an object that was known already we have told more than an event can know.
+                self._teller.told[entry.target] = status
+        if any(entry.kind is not Kind.DOMAIN for entry, _ in heard):
+            try:
+                await self._open_sources(now)
+            except BaseException:
+                self._relist = True
+                raise
 
     async def _look(self, now: float) -> "_Sight":
         """Read the database where it moved, and see again who may act and who is to be asked."""
@@ -235,12 +280,10 @@ class Reign:
         pulse = await asyncio.to_thread(database.pulse)
         self._convergence.see(pulse.accesses, now)
         known = self._sight
-        if known is not None and known.pulse == pulse and not self._outdated and now < known.until:
+        current = known is not None and known.pulse == pulse and not self._outdated
+        if known is not None and current and not self._revised and now < known.until:
             return known
-        if known is not None and known.pulse == pulse and not self._outdated:
-            snapshot = known.snapshot
-        else:
-            snapshot = await self._read()
+        snapshot = known.snapshot if known is not None and current else await self._read()
         self._absences.see(
             {domain: claim.resource for domain, claim in snapshot.claims.items() if claim.owner == database.owner},
             (item.key for item in self.listing.domains),
@@ -248,7 +291,7 @@ class Reign:
         )
         rules = ClaimRules(database.owner, snapshot.claims, self._absences.seconds(now))
         resolved = resolve(
-            tuple(self.listing.domains),
+            self.listing.domains,
             self.listing.sources,
             source_namespaces=self.around.source_namespaces,
             rules=rules,
@@ -262,14 +305,14 @@ class Reign:
             revoked = {known.snapshot.ledger[row].user for row in known.snapshot.ledger.keys() - snapshot.ledger.keys()}
             for desk in self.desks.values():
                 desk.doubt(revoked)
-        self._sight, self._outdated, self._news = sight, False, True
+        self._sight, self._outdated, self._revised, self._news = sight, False, False, True
         self._askers.see(sight.directory, snapshot.epoch)
         self._brief(sight, now)
         return sight
 
     async def _read(self) -> Snapshot:
         """Read the database. One that was restored is frozen before anything is decided: somebody has to look."""
-        database, names = self.around.database, {item.domain for item in self.listing.domains}
+        database, names = self.around.database, self.listing.names
         snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
         if snapshot.freeze is None and await self._was_restored(snapshot.epoch):
             log.warning("database_restored", epoch=snapshot.epoch)
@@ -280,7 +323,8 @@ class Reign:
 
     async def _was_restored(self, epoch: int) -> bool:
         """Whether the sources know a later database. Whoever has lost the lease sees the epochs of somebody else."""
-        statuses = (item.status for key, item in self.listing.sources.items() if self._honours(key))
+        told = self._teller.told
+        statuses = (told.get((Kind.SOURCE, key), {}) for key in self.listing.sources if self._honours(key))
         if not is_behind(epoch, self.around.epochs, statuses):
             return False
         return await asyncio.to_thread(self.around.database.renew, epoch) is not None
@@ -476,7 +520,7 @@ class Reign:
     # --- telling ---
 
     async def _report(self, decision: "_Decision", sight: "_Sight", *, wrote: bool) -> None:
-        health = self._health(decision.question)
+        health = self._health(decision.question, sight)
         self._note_failures(health)
         outcome = Outcome(
             decision.plan,
@@ -507,14 +551,13 @@ class Reign:
         self._news = True
         await self._teller.interrupt(self.listing, reason)
 
-    def _health(self, question: Question) -> dict[ResourceKey, SourceHealth]:
+    def _health(self, question: Question, sight: "_Sight") -> dict[ResourceKey, SourceHealth]:
         """How the sources were when the question was put: what came later is for the next pass to tell."""
         found = {}
-        held_by = holders(question.standings, question.snapshot)
         for key, state in question.sources.items():
             last = self.desks[key].last
             wave = last.answers if last is not None else ()
-            found[key] = examine(state, wave, held_by.get(key, ()), question.snapshot, now=question.now)
+            found[key] = examine(state, wave, sight.held_by.get(key, ()), question.snapshot, now=question.now)
         return found
 
 

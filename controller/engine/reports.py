@@ -1,14 +1,15 @@
 """What is told about a pass? Statuses that differ, Events on transitions, and gauges."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
 from controller.engine.desk import Desk
-from controller.engine.triggers import Pokes, Target
+from controller.engine.listing import Target
+from controller.engine.triggers import Pokes
 from controller.engine.world import Kind, World
 from controller.observability.metrics import Metrics
 from controller.planning.conditions import interrupted_conditions, stalled_conditions
@@ -27,6 +28,22 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What the status of a MailDomain is made of, but for the time."""
+
+    plan: DomainPlan
+    health: tuple[SourceHealth, ...]
+    handled: str | None
+    """The poke that has been carried out."""
+    removals: bool
+    """Whether somebody else removed rows lately."""
+    trouble: Reason | None
+    """Why the domain could not be created or changed."""
+    wrote: bool
+    """Whether rows of it were written just now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The status that one object should have."""
 
@@ -35,6 +52,11 @@ class Report:
     uid: str
     before: Status
     after: Status
+
+    @property
+    def target(self) -> Target:
+        """Which object."""
+        return self.kind, self.key
 
     @property
     def awaits_first_answers(self) -> bool:
@@ -52,39 +74,21 @@ Told = Mapping[Target, Status]
 """The status that each object has now, as far as we know."""
 
 
-def report_domains(
-    plans: Sequence[DomainPlan],
-    told: Told,
-    health: Mapping[ResourceKey, SourceHealth],
-    desks: Mapping[ResourceKey, Desk],
-    pokes: Pokes,
-    *,
-    wrote: bool,
-    removals: Collection[ResourceKey],
-    troubles: Mapping[ResourceKey, Reason],
-    now: datetime,
-) -> list[Report]:
-    """Write down every MailDomain.
-
-    `removals` are those of which somebody else removed rows lately, `troubles` those that could not be created or
-    changed, and why.
-    """
-    reports = []
-    for item in plans:
-        resource = item.standing.resource
-        before = told.get((Kind.DOMAIN, resource.key), {})
-        status = domain_status(
-            item,
-            health,
-            before,
-            handled=pokes.handled(Kind.DOMAIN, resource.key, desks),
-            wrote=wrote and bool(item.grants or item.revocations),
-            rows_removed=resource.key in removals,
-            trouble=troubles.get(resource.key),
-            now=now,
-        )
-        reports.append(Report(Kind.DOMAIN, resource.key, resource.metadata.uid, before, status))
-    return reports
+def report_domain(facts: Facts, told: Told, health: Mapping[ResourceKey, SourceHealth], *, now: datetime) -> Report:
+    """Write down one MailDomain."""
+    resource = facts.plan.standing.resource
+    before = told.get((Kind.DOMAIN, resource.key), {})
+    status = domain_status(
+        facts.plan,
+        health,
+        before,
+        handled=facts.handled,
+        wrote=facts.wrote,
+        rows_removed=facts.removals,
+        trouble=facts.trouble,
+        now=now,
+    )
+    return Report(Kind.DOMAIN, resource.key, resource.metadata.uid, before, status)
 
 
 def report_source(
@@ -163,17 +167,16 @@ def _too_slow(source: EntitlementSource, estimate: Round) -> bool:
     return estimate.holders > source.spec.interval or estimate.everybody > source.spec.discovery_interval
 
 
-async def publish(world: World, reports: Sequence[Report]) -> list[Report]:
-    """Patch the statuses that differ, and post Events for transitions of Ready. Returns what was written.
+async def publish(world: World, reports: Sequence[Report], written: Callable[[Report], None]) -> None:
+    """Patch the statuses that differ, and post Events for transitions of Ready; `written` hears of each patch.
 
     Raises `ClusterUnavailable` or `NotAuthorized` at the first patch that fails so.
     """
-    written: list[Report] = []
     changed = [report for report in reports if report.differs]
 
     async def send(report: Report) -> None:
         if await world.patch_status(report.kind, report.key, report.after, report.before):
-            written.append(report)
+            written(report)
             event = _transition(report)
             if event is not None:
                 await world.post_event(report.kind, report.key, report.uid, **event)
@@ -185,7 +188,6 @@ async def publish(world: World, reports: Sequence[Report]) -> list[Report]:
                     group.create_task(send(report))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-    return written
 
 
 def _transition(report: Report) -> dict[str, Any] | None:

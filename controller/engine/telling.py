@@ -6,24 +6,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from controller.engine.desk import Desk
-from controller.engine.listing import Listing
+from controller.engine.listing import Listing, Target
 from controller.engine.reports import (
+    Facts,
     Population,
     Report,
     Told,
     measure,
     publish,
-    report_domains,
+    report_domain,
     report_interrupted,
     report_source,
     report_stalled,
 )
-from controller.engine.triggers import Pokes, Target
+from controller.engine.triggers import Pokes
 from controller.engine.world import Kind, World
 from controller.observability.metrics import Metrics
 from controller.planning.facts import Snapshot, UserId
 from controller.planning.health import SourceHealth
-from controller.planning.plan import Plan
+from controller.planning.plan import DomainPlan, Plan
 from controller.planning.status import Status, Wave
 from controller.planning.supposing import BlastRadius
 from controller.resources.conditions import Reason
@@ -31,7 +32,7 @@ from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
 from controller.resources.source import EntitlementSource
 
-FIRST_ANSWERS = 15.0
+FIRST_ANSWERS = 30.0
 """Seconds of a term in which an object without a status waits for its first outcome: ten thousand are written once."""
 
 
@@ -67,6 +68,8 @@ class Teller:
     _waves: dict[ResourceKey, Wave] = field(default_factory=dict)
     _radii: dict[ResourceKey, BlastRadius] = field(default_factory=dict)
     _patient_until: float = field(init=False)
+    _said: dict[Target, tuple[Facts, Status]] = field(default_factory=dict)
+    """What MailDomains were last told, and of what it was made: most of ten thousand are the same in the next pass."""
     _drafts: dict[Target, Status] = field(default_factory=dict)
     """What would be said of objects that have no status yet and wait for their first outcome."""
 
@@ -74,9 +77,14 @@ class Teller:
         self._patient_until = self.clock() + FIRST_ANSWERS
 
     @property
+    def waiting(self) -> bool:
+        """Whether objects wait for their first outcome."""
+        return bool(self._drafts)
+
+    @property
     def overdue(self) -> bool:
         """Whether objects have waited long enough for their first outcome."""
-        return bool(self._drafts) and self.clock() >= self._patient_until
+        return self.waiting and self.clock() >= self._patient_until
 
     @property
     def known(self) -> Told:
@@ -105,20 +113,34 @@ class Teller:
             report_stalled(item.kind, item.key, item.generation, self.told, Reason.INVALID_SPEC, now=now)
             for item in listing.invalid
         ]
-        domains = report_domains(
-            outcome.plan.domains,
-            self.known,
-            outcome.health,
-            self.desks,
-            self.pokes,
-            wrote=outcome.wrote,
-            removals=outcome.removals,
-            troubles=outcome.troubles,
-            now=now,
-        )
-        await self.publish([*self._ripe(domains), *stalled])
+        facts = {(Kind.DOMAIN, item.standing.resource.key): self._facts(item, outcome) for item in outcome.plan.domains}
+        said = {target: self._said[target] for target, item in facts.items() if self._says(target, item)}
+        news = [item for target, item in facts.items() if target not in said]
+        reports = [report_domain(item, self.known, outcome.health, now=now) for item in news]
+        await self.publish([*self._ripe(reports), *stalled])
+        for item, report in zip(news, reports, strict=True):
+            status = self.told.get(report.target)
+            if status == report.after:
+                said[report.target] = item, status
+        self._said = said
         await self.publish([self._source(item, outcome, now) for item in listing.sources.values()])
         measure(self.metrics, outcome.plan, outcome.snapshot)
+
+    def _facts(self, item: DomainPlan, outcome: Outcome) -> Facts:
+        key = item.standing.resource.key
+        return Facts(
+            item,
+            tuple(outcome.health[source] for source in item.standing.sources),
+            self.pokes.handled(Kind.DOMAIN, key, self.desks),
+            key in outcome.removals,
+            outcome.troubles.get(key),
+            outcome.wrote and bool(item.grants or item.revocations),
+        )
+
+    def _says(self, target: Target, facts: Facts) -> bool:
+        """Whether the object says this already: the same facts make the same status, whatever the time."""
+        before, status = self._said.get(target, (None, None))
+        return before == facts and not facts.wrote and status is self.told.get(target)
 
     async def stall(self, listing: Listing, reason: Reason) -> None:
         """Say on every object that nothing can be done: the mail database has an unknown schema, or none of ours."""
@@ -136,29 +158,30 @@ class Teller:
     async def publish(self, reports: Iterable[Report]) -> None:
         """Write the statuses that differ. Raises `ClusterUnavailable` or `NotAuthorized`."""
         telling = [self._about_to_be_told(report) for report in reports]
-        for report in await publish(self.world, telling):
-            self.told[report.kind, report.key] = report.after
-            self.metrics.patched(report.kind.value)
+        await publish(self.world, telling, self._written)
         for report in telling:
-            self._drafts.pop((report.kind, report.key), None)
+            self._drafts.pop(report.target, None)
+
+    def _written(self, report: Report) -> None:
+        self.told[report.target] = report.after
+        self.metrics.patched(report.kind.value)
 
     def _about_to_be_told(self, report: Report) -> Report:
         """What was written on a draft differs from what the object has by the draft as well."""
-        target = (report.kind, report.key)
-        return replace(report, before=self.told.get(target, {})) if target in self._drafts else report
+        known = self.told.get(report.target, {})
+        return replace(report, before=known) if report.target in self._drafts else report
 
     def _ripe(self, reports: Iterable[Report]) -> Iterator[Report]:
         """While first answers are a matter of seconds, what they come to is the first that is said of an object."""
         patient, drafts = self.clock() < self._patient_until, self._drafts
         self._drafts = {}
         for report in reports:
-            target = (report.kind, report.key)
-            untold = not self.told.get(target, {}).get("conditions")
+            untold = not self.told.get(report.target, {}).get("conditions")
             if patient and untold and report.awaits_first_answers:
-                self._drafts[target] = report.after
+                self._drafts[report.target] = report.after
                 continue
-            if target in drafts:
-                self._drafts[target] = drafts[target]
+            if report.target in drafts:
+                self._drafts[report.target] = drafts[report.target]
             yield report
 
     def _source(self, source: EntitlementSource, outcome: Outcome, now: datetime) -> Report:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.engine.desk import Desk
+from controller.engine.listing import Target
 from controller.engine.world import Kind
 from controller.planning.facts import Hold, Scope
 from controller.planning.guard import WITHOUT_ANSWERS, Approvals, kind_of
@@ -13,8 +14,6 @@ from controller.planning.status import Status
 from controller.resources.model import Metadata
 from controller.resources.names import ResourceKey
 from controller.resources.source import EntitlementSource
-
-Target = tuple[Kind, ResourceKey]
 
 
 @dataclass(frozen=True, slots=True)

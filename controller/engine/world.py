@@ -1,19 +1,21 @@
 """What does the loop need of the cluster? The port that `cluster` implements and tests fake."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from controller.resources.model import Kind
 from controller.resources.names import ResourceKey
 
 __all__ = ["Kind", "World"]
 
+Read = TypeVar("Read")
+
 
 class World(Protocol):
     """The Kubernetes API as far as the loop needs it."""
 
-    async def list_objects(self, kind: Kind) -> list[dict[str, Any]]:
-        """Every object of a kind, complete or not at all.
+    async def read_objects(self, kind: Kind, read: Callable[[Mapping[str, Any]], Read]) -> list[Read]:
+        """What `read` makes of every object of a kind, complete or not at all; the objects themselves are not kept.
 
         Raises `ClusterUnavailable` or `NotAuthorized`.
         """

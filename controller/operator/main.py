@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from contextlib import closing
+from typing import Any
 
 import structlog
 
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 GRACE = 20.0
 """Seconds that the transaction which is under way has to finish after a signal."""
+
+FIRST_LIST = 30.0
+"""Seconds that the watch waits at most for the first list of the loop."""
 
 
 def run(settings: Settings) -> int:
@@ -97,6 +101,7 @@ class _Operator:
         working = asyncio.create_task(self._loop.run(self._stop), name="loop")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
+            await self._oriented(working, stopping)
             self._watch = await watch(self._cluster, self._install.watched, self._loop.notice)
             _heed_signals(self._stop)
             ending = asyncio.create_task(self._watch.end(), name="watch")
@@ -106,6 +111,14 @@ class _Operator:
             self._stop.set()
             await stopping
             await _finish(working)
+
+    async def _oriented(self, *ends: asyncio.Task[Any]) -> None:
+        """The watch begins with a list of its own: what the loop knows by then is neither parsed nor held twice."""
+        orienting = asyncio.create_task(self._loop.oriented.wait(), name="oriented")
+        try:
+            await asyncio.wait({orienting, *ends}, timeout=FIRST_LIST, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            orienting.cancel()
 
 
 async def _finish(working: asyncio.Task[None]) -> None:

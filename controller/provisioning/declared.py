@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from controller.cluster.cluster import Cluster
-from controller.engine.listing import list_all, parse_listing
+from controller.engine.listing import read_listing
 from controller.errors import InvalidInput, Unavailable
 from controller.resources.charter import Charter
 from controller.resources.documents import Document, parse_documents
@@ -40,10 +40,9 @@ class ClusterDeclared:
         if self._seen == seen:
             return None
         # Read after their generations: what is newer than those is read again, and what is older never was.
-        objects = await list_all(self._cluster)
-        listing = await asyncio.to_thread(parse_listing, objects)
+        listing, _ = await read_listing(self._cluster, {})
         self._seen = seen
-        return tuple(listing.domains), listing.charter
+        return listing.domains, listing.charter
 
     async def stands(self, domain: ResourceKey) -> bool:
         """Whether a right to act as somebody in this domain is declared as `changed` has seen it last.

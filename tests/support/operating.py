@@ -1,12 +1,13 @@
 """The loop without a cluster: objects in memory, a source that says what the test says, and a clock of its own."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,6 +25,8 @@ from controller.resources.names import DomainName, ResourceKey
 from controller.resources.source import EntitlementSource
 from tests.support.database import MailWorld, homes
 
+Read = TypeVar("Read")
+
 SOURCE = ResourceKey("default", "deploycenter")
 
 
@@ -35,6 +38,7 @@ class FakeWorld:
     patches: list[tuple[Kind, ResourceKey]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     secrets: dict[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
+    versions: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def apply(self, kind: Kind, name: str, *, namespace: str = "default", annotations: Any = None, **spec: Any) -> None:
         """Create an object or replace its spec."""
@@ -47,6 +51,7 @@ class FakeWorld:
                 "name": name,
                 **({"namespace": namespace} if kind.namespaced else {}),
                 "uid": f"uid-{namespace}-{name}",
+                "resourceVersion": str(next(self.versions)),
                 "generation": before["metadata"]["generation"] + 1,
                 "annotations": annotations or {},
             },
@@ -57,7 +62,15 @@ class FakeWorld:
     def annotate(self, kind: Kind, key: ResourceKey, **annotations: str) -> None:
         """Set annotations of the group."""
         found = {f"maildomain.dev/{name}": value for name, value in annotations.items()}
-        self.objects[kind][key]["metadata"]["annotations"].update(found)
+        metadata = self.objects[kind][key]["metadata"]
+        metadata["annotations"].update(found)
+        metadata["resourceVersion"] = str(next(self.versions))
+
+    def delete(self, kind: Kind, key: ResourceKey) -> dict[str, Any]:
+        """Take an object away; as it was last, with the version of its end."""
+        gone = self.objects[kind].pop(key)
+        gone["metadata"]["resourceVersion"] = str(next(self.versions))
+        return gone
 
     def status(self, kind: Kind, name: str, namespace: str = "default") -> dict[str, Any]:
         """The status of one object."""
@@ -70,10 +83,9 @@ class FakeWorld:
         found = next(item for item in conditions if item["type"] == type_)
         return found["status"], found["reason"]
 
-    async def list_objects(self, kind: Kind) -> list[dict[str, Any]]:
-        """Every object, as copies."""
-        sent: list[dict[str, Any]] = as_sent(list(self.objects[kind].values()))
-        return sent
+    async def read_objects(self, kind: Kind, read: Callable[[Mapping[str, Any]], Read]) -> list[Read]:
+        """What `read` makes of every object, as copies."""
+        return [read(obj) for obj in as_sent(list(self.objects[kind].values()))]
 
     async def patch_status(
         self, kind: Kind, key: ResourceKey, status: Mapping[str, Any], before: Mapping[str, Any]
@@ -83,6 +95,7 @@ class FakeWorld:
         if key not in self.objects[kind]:
             return False
         self.objects[kind][key]["status"] = as_sent(status)
+        self.objects[kind][key]["metadata"]["resourceVersion"] = str(next(self.versions))
         self.patches.append((kind, key))
         return True
 
@@ -205,6 +218,10 @@ class Operating:
         body = {"domain": name, "mode": "Enforce", "sourceRefs": [{"name": self.source.key.name}], **spec}
         self.world.apply(Kind.DOMAIN, name.replace(".", "-"), **body)
         self.reign.notice()
+
+    def tell(self, obj: Mapping[str, Any], type_: str = "MODIFIED") -> None:
+        """Let the watch tell of one object as it is now."""
+        self.reign.take({"type": type_, "object": as_sent(obj)})
 
     async def settle(self, seconds: float = 0.0) -> None:
         """Let time pass, then turn until nothing is under way."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.engine.news import DEAF_AFTER, Mark, News, marks
+from controller.engine.news import DEAF_AFTER, Mark, News, Tells, mark_of
 
 
 def event(kind: str | None = "MODIFIED", *, generation: int = 1, uid: str = "u", **more: Any) -> dict[str, Any]:
@@ -21,42 +21,46 @@ def news() -> News:
 
 
 def test_a_new_object_is_news(news: News) -> None:
-    assert news.takes(event("ADDED", uid="another"))
+    assert news.takes(event("ADDED", uid="another")) is Tells.CHANGE
 
 
 def test_a_changed_spec_is_news_once(news: News) -> None:
-    assert news.takes(event(generation=2))
-    assert not news.takes(event(generation=2))
+    assert news.takes(event(generation=2)) is Tells.CHANGE
+    assert news.takes(event(generation=2)) is Tells.NOTHING
 
 
 def test_an_annotation_is_news(news: News) -> None:
-    assert news.takes(event(annotations={"maildomain.dev/approve": "h1"}))
-    assert news.takes(event(annotations={"maildomain.dev/approve": "h2"}))
-    assert news.takes(event(annotations={}))
+    assert news.takes(event(annotations={"maildomain.dev/approve": "h1"})) is Tells.CHANGE
+    assert news.takes(event(annotations={"maildomain.dev/approve": "h2"})) is Tells.CHANGE
+    assert news.takes(event(annotations={})) is Tells.CHANGE
 
 
 def test_a_status_is_no_news(news: News) -> None:
-    assert not news.takes(event(status={"observedGeneration": 1}))
+    assert news.takes(event(status={"observedGeneration": 1})) is Tells.NOTHING
 
 
 def test_a_deletion_is_news(news: News) -> None:
-    assert news.takes(event("DELETED"))
+    assert news.takes(event("DELETED")) is Tells.CHANGE
 
 
 def test_an_object_that_comes_back_is_news(news: News) -> None:
     news.takes(event("DELETED"))
-    assert news.takes(event("ADDED"))
+    assert news.takes(event("ADDED")) is Tells.CHANGE
 
 
-def test_a_whole_list_is_news_because_something_may_be_missing_in_it(news: News) -> None:
-    assert news.takes(event(None))
+def test_a_list_after_a_gap_is_news_because_something_may_be_missing_in_it(news: News) -> None:
+    assert news.takes(event(None)) is Tells.GAP
+
+
+def test_the_first_list_of_the_watch_tells_of_each_object(news: News) -> None:
+    assert news.takes(event(None, uid="another")) is Tells.CHANGE
 
 
 # --- does it tell everything? ---
 
-THERE = marks([{"metadata": {"uid": "u", "generation": 1}}])
-CHANGED = marks([{"metadata": {"uid": "u", "generation": 2}}])
-NEW = marks([{"metadata": {"uid": "another", "generation": 1}}])
+THERE = {"u": mark_of({"generation": 1})}
+CHANGED = {"u": mark_of({"generation": 2})}
+NEW = {"another": mark_of({"generation": 1})}
 
 
 def test_a_watch_that_has_told_what_lists_show_is_not_deaf(news: News) -> None:
@@ -82,7 +86,7 @@ def test_a_watch_that_tells_of_the_object_later_is_not_deaf(news: News) -> None:
     assert not news.owed
     news.listed(CHANGED, DEAF_AFTER)
     assert not news.deaf, "the list was the older one"
-    news.listed(marks([event(generation=3)["object"]]), 2 * DEAF_AFTER)
+    news.listed({"u": mark_of({"generation": 3})}, 2 * DEAF_AFTER)
     assert not news.deaf
 
 
