@@ -135,6 +135,11 @@ class Cluster:
         """
         return [found for namespace in self._places(kind) for found in await self._list(kind, namespace, read)]
 
+    def looks_at(self, kind: Kind, namespace: str | None) -> bool:
+        """Whether lists show the objects of a kind in this namespace."""
+        places = self._places(kind)
+        return None in places or namespace in places
+
     async def generations(self, kind: Kind, namespace: str | None = None) -> dict[str, dict[str, int]]:
         """The generation of every object of a kind now, by namespace and uid; no object travels for it.
 

@@ -118,9 +118,12 @@ class Listing:
         return (entry.resource for entry in self.entries.values())
 
     def knows(self, obj: Mapping[str, Any]) -> bool:
-        """Whether an object is known as it is here, or later."""
-        known = self.entries.get((_KINDS[obj["kind"]], _key(obj)))
-        return known is not None and known.version >= int(obj["metadata"]["resourceVersion"])
+        """Whether an object is known as it is here, but for its status, or later."""
+        metadata, known = obj["metadata"], self.entries.get((_KINDS[obj["kind"]], _key(obj)))
+        if known is None:
+            return False
+        as_here = (known.uid, known.mark) == (metadata["uid"], mark_of(metadata))
+        return as_here or known.version >= int(metadata["resourceVersion"])
 
     def revised(self, told: Iterable[Entry]) -> "Listing":
         """Take over what the watch has told. What is older than what is known changes nothing."""

@@ -107,8 +107,15 @@ class Loop:
         if tells is Tells.GAP:
             self._reign.notice()
         else:
-            self._reign.take(event)
+            self._take(event, self._reign)
         self._wake.set()
+
+    def _take(self, event: Mapping[str, Any], reign: Reign) -> None:
+        try:
+            reign.take(event)
+        except Exception as error:  # noqa: BLE001  # whatever it is, a list tells as much and fails where it is seen
+            log.warning("event_not_read", error=type(error).__name__)
+            reign.notice()
 
     def vitals(self) -> Vitals:
         """How the loop is."""

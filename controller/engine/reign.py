@@ -151,10 +151,14 @@ class Reign:
 
     def take(self, event: Mapping[str, Any]) -> None:
         """The watch has told of a change of one object: take it over at the next turn."""
-        obj = event["object"]
-        if self.listing.knows(obj):
+        obj, gone = event["object"], event["type"] == "DELETED"
+        if not gone and self.listing.knows(obj):
             return
-        self._events.append((read_entry(obj, gone=event["type"] == "DELETED"), status_of(obj)))
+        if event["type"] is None:
+            # It is part of a list: something has changed while the watch was away, and what is gone it does not tell.
+            self.notice()
+            return
+        self._events.append((read_entry(obj, gone=gone), status_of(obj)))
 
     @property
     def founding(self) -> asyncio.Task[None] | None:
@@ -239,6 +243,7 @@ class Reign:
 
     async def _list(self, now: float) -> None:
         self._relist = False
+        heard = len(self._events)
         try:
             self.listing, self._teller.told = await read_listing(self.around.world, self._teller.told)
             await self._open_sources(now)
@@ -246,6 +251,9 @@ class Reign:
             self._relist = True
             self.around.news.excuse()
             raise
+        # What was told before the list began is in it, or is gone.
+        self._edited = self._edited or heard > 0
+        del self._events[:heard]
         self.around.news.listed({entry.uid: entry.mark for entry in self.listing.entries.values()}, now)
         self._listed_at = now
         self._outdated = True
@@ -259,7 +267,10 @@ class Reign:
         if self.listing is before:
             return
         self._edited = self._revised = True
-        self._outdated = self._outdated or (before.names, before.windows) != (self.listing.names, self.listing.windows)
+        # An approval is weighed against the database as it is now: its hold may have expired since it was read.
+        approving = any(entry.resource is not None and entry.resource.metadata.approved_hold for entry, _ in heard)
+        reads_more = (before.names, before.windows) != (self.listing.names, self.listing.windows)
+        self._outdated = self._outdated or approving or reads_more
         for entry, status in heard:
             known, now_known = before.entries.get(entry.target), self.listing.entries.get(entry.target)
             if now_known is None:

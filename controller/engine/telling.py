@@ -114,7 +114,7 @@ class Teller:
             for item in listing.invalid
         ]
         facts = {(Kind.DOMAIN, item.standing.resource.key): self._facts(item, outcome) for item in outcome.plan.domains}
-        said = {target: self._said[target] for target, item in facts.items() if self._says(target, item)}
+        said = {target: (item, self._said[target][1]) for target, item in facts.items() if self._says(target, item)}
         news = [item for target, item in facts.items() if target not in said]
         reports = [report_domain(item, self.known, outcome.health, now=now) for item in news]
         await self.publish([*self._ripe(reports), *stalled])

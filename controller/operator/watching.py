@@ -103,8 +103,10 @@ def _registry(cluster: Cluster, notice: Notice) -> kopf.OperatorRegistry:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await _connection(cluster)
 
-    async def changed(event: Mapping[str, Any], **_: Any) -> None:
-        notice(event)
+    async def changed(event: Mapping[str, Any], resource: kopf.Resource, namespace: str | None, **_: Any) -> None:
+        # Of the namespaces of sources only sources are listed; kopf watches all kinds wherever it watches any.
+        if cluster.looks_at(Kind(resource.plural), namespace):
+            notice(event)
 
     for kind in Kind:
         kopf.on.event(GROUP, VERSION, kind.value, id=f"{kind}-changed", registry=registry)(changed)

@@ -98,6 +98,24 @@ def test_a_change_is_seen_soon_and_nothing_is_listed_for_it(
     assert running.metric("cluster_requests_total", verb="list", outcome="ok") == lists
 
 
+def test_a_domain_in_a_namespace_of_sources_alone_is_nobody_here(
+    operator: Operator, kubectl: Kubectl, namespace: str, control_plane: ControlPlane
+) -> None:
+    with control_plane.namespace() as platform:
+        let_read_secrets(control_plane, platform)
+        declare(kubectl, namespace)
+        running = operator(MDC_SOURCE_NAMESPACES=platform)
+        running.wait_ready("leading")
+        observed(kubectl, namespace, generation=1)
+        # kopf watches all kinds there, too.
+        declare(kubectl, platform)
+        declare(kubectl, namespace, mode="GrantOnly")
+        kubectl.wait("entitlementsources/deploycenter", "jsonpath={.status.observedGeneration}=1", namespace=platform)
+        observed(kubectl, namespace, generation=2)
+        status = kubectl.get("maildomains", "commune", namespace=platform).raw["status"]
+        assert status == {"observedGeneration": -1}
+
+
 OTHERS = '{"status": {"lastHandledReconcileAt": "somebody else"}}'
 
 

@@ -122,3 +122,39 @@ async def test_an_object_that_becomes_invalid_stalls_and_the_others_go_on(
     await operating.settle()
     assert operating.world.condition(Kind.DOMAIN, FIRST.name, "Stalled") == ("True", "InvalidSpec")
     assert operating.world.condition(Kind.DOMAIN, "d00001-fr") == ("True", "InSync")
+
+
+async def test_what_was_told_before_a_list_brings_nothing_back_that_the_list_has_not(
+    operating: Operating, world: MailWorld
+) -> None:
+    await town(operating, world, 3)
+    operating.world.apply(Kind.DOMAIN, FIRST.name, **FIRST_SPEC, protectedAdmins=["dsi@x.fr"])
+    operating.tell(operating.world.objects[Kind.DOMAIN][FIRST])
+    # The watch is away when the object goes, and tells only that it was away.
+    operating.world.delete(Kind.DOMAIN, FIRST)
+    operating.reign.notice()
+    await operating.settle()
+    assert FIRST not in {item.key for item in operating.reign.listing.domains}
+
+
+async def test_what_the_watch_lists_anew_and_nobody_knows_is_a_reason_to_list(
+    operating: Operating, world: MailWorld
+) -> None:
+    await town(operating, world, 2)
+    operating.world.delete(Kind.DOMAIN, FIRST)
+    operating.world.apply(Kind.DOMAIN, "other", **FIRST_SPEC | {"domain": "other.fr"})
+    other = operating.world.objects[Kind.DOMAIN][ResourceKey("default", "other")]
+    operating.reign.take({"type": None, "object": as_sent(other)})
+    await operating.settle()
+    assert {item.key.name for item in operating.reign.listing.domains} == {"d00001-fr", "other"}
+
+
+async def test_an_approval_that_the_watch_tells_of_is_weighed_against_the_database_of_now(
+    operating: Operating, world: MailWorld
+) -> None:
+    await town(operating, world, 3)
+    operating.world.annotate(Kind.DOMAIN, FIRST, approve="whatever")
+    operating.tell(operating.world.objects[Kind.DOMAIN][FIRST])
+    with watched(operating.database) as statements:
+        await operating.settle()
+    assert [sent for sent in statements.sent if "messages_user.email" in sent and "count(*)" not in sent]
