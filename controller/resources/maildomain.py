@@ -86,7 +86,7 @@ class MailDomainSpec(Declared):
     domain: CanonicalDomain
     mode: Mode
     organization: DomainOrganization | None = None
-    source_refs: Annotated[tuple[SourceRef, ...], Field(min_length=1, max_length=8), SHARED]
+    source_refs: Annotated[tuple[Annotated[SourceRef, SHARED], ...], Field(min_length=1, max_length=8)]
     ownership: Ownership = Ownership.LEDGER
     adoption: AdoptionPolicy = AdoptionPolicy.MATCHING
     protected_admins: Admins = ()

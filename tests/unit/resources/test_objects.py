@@ -108,3 +108,10 @@ def test_an_object_that_can_not_be_used_is_named_with_all_its_problems() -> None
         f"{where}: spec.mode: is a text of 7 characters; write 'Observe', 'GrantOnly', 'Enforce' or 'Withdraw'",
         f"{where}: spec.limits.revocations.max: is a text of 2 characters; {share}",
     ]
+
+
+def test_equal_parts_of_two_objects_keep_the_words_in_which_each_was_written() -> None:
+    written: list[dict[str, Any]] = [{"minAdmins": 0}, {"maxAdmins": 50}, {"revocations": {"max": "50%"}}]
+    found = [domain(changed(LEAST["MailDomain"], "spec", "limits", to=limits)).spec.limits for limits in written]
+    assert found[0] == found[1] == found[2]
+    assert [part.model_dump(mode="json", by_alias=True, exclude_unset=True) for part in found] == written
