@@ -21,9 +21,10 @@ from controller.engine.convergence import Convergence
 from controller.engine.desk import Desk, Phase
 from controller.engine.foundry import Founder, Foundry
 from controller.engine.hints import whom_to_ask
+from controller.engine.inventory import Inventory
 from controller.engine.lineage import RESTORED, is_behind
-from controller.engine.listing import Absences, Entry, Listing, read_entry, read_listing, status_of
-from controller.engine.news import DEAF_AFTER, News
+from controller.engine.listing import Absences, Listing
+from controller.engine.news import News
 from controller.engine.roster import Roster, read_secrets
 from controller.engine.servicedesk import ServiceDesk
 from controller.engine.servicereports import Telling, report_services
@@ -44,15 +45,12 @@ from controller.planning.health import SourceHealth, examine, holders
 from controller.planning.plan import Plan, Question, plan
 from controller.planning.sources import SourceState
 from controller.planning.standing import ClaimRules, Standing, resolve
-from controller.planning.status import Status
 from controller.planning.supposing import blast_radius
 from controller.resources.conditions import Reason
 from controller.resources.names import DomainName, ResourceKey
 
 log = structlog.get_logger(__name__)
 
-RELIST = 600.0
-"""Seconds after which everything is listed again, whatever events said."""
 TIDY = 86_400.0
 """Seconds after which the journal is pruned again, where it is not kept for ever."""
 SECRETS = 60.0
@@ -102,7 +100,7 @@ class Reign:
     roster: Roster = field(default_factory=Roster)
     subscribing: Roster = field(default_factory=Roster)
     """The clients that ask about subscriptions; they share the lanes of the others."""
-    listing: Listing = field(default_factory=Listing)
+    inventory: Inventory = field(init=False)
     desks: dict[ResourceKey, Desk] = field(default_factory=dict)
     _absences: Absences = field(default_factory=Absences)
     _pokes: Pokes = field(default_factory=Pokes)
@@ -110,16 +108,12 @@ class Reign:
     _removals: Removals = field(default_factory=Removals)
     _convergence: Convergence = field(default_factory=Convergence)
     _sight: "_Sight | None" = None
-    _listed_at: float = float("-inf")
     _secrets_at: float = float("-inf")
     _tidy_at: float = float("-inf")
     _next_pass: float = float("-inf")
     _passes: int = 0
-    _relist: bool = True
     _outdated: bool = False
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
-    _events: list[tuple[Entry, Status]] = field(default_factory=list)
-    """What the watch has told since the last turn, with the statuses of then."""
     _revised: bool = False
     """Whether something else is declared than what was last looked at."""
     _news: bool = True
@@ -131,6 +125,7 @@ class Reign:
     services: ServiceDesk = field(init=False)
 
     def __post_init__(self) -> None:
+        self.inventory = Inventory(self.around.world, self.around.news)
         self._askers = Askers(self.around.clock, self.around.metrics, self._heard)
         self._foundry = Foundry(
             self.around.founder, self.around.clock, self._may_found, self._founded, self.around.failures
@@ -147,18 +142,17 @@ class Reign:
 
     def notice(self) -> None:
         """Something was changed in the cluster, nobody knows what: list again at the next turn."""
-        self._relist = self._edited = True
+        self.inventory.notice()
+        self._edited = True
 
     def take(self, event: Mapping[str, Any]) -> None:
         """The watch has told of a change of one object: take it over at the next turn."""
-        obj, gone = event["object"], event["type"] == "DELETED"
-        if not gone and self.listing.knows(obj):
-            return
-        if event["type"] is None:
-            # It is part of a list: something has changed while the watch was away, and what is gone it does not tell.
-            self.notice()
-            return
-        self._events.append((read_entry(obj, gone=gone), status_of(obj)))
+        self._edited = self.inventory.take(event) or self._edited
+
+    @property
+    def listing(self) -> Listing:
+        """What is declared."""
+        return self.inventory.listing
 
     @property
     def founding(self) -> asyncio.Task[None] | None:
@@ -168,17 +162,16 @@ class Reign:
     @property
     def has_news(self) -> bool:
         """Whether something happened that the last pass has not seen."""
-        return self._news or self._relist or bool(self._events) or self._outdated or self.services.pending
+        return self._news or self.inventory.pending or self._outdated or self.services.pending
 
     async def turn(self) -> None:
         """Do what is due. Raises `Unavailable`, `SchemaUnknown` or `MigrationNeeded`; the next turn tries again."""
         now = self.around.clock()
-        # What the watch owes is looked for again before long.
-        if self._relist or now - self._listed_at >= (DEAF_AFTER if self.around.news.owed else RELIST):
+        if self.inventory.due(now):
             await self._list(now)
         elif now - self._secrets_at >= SECRETS:
             await self._open_sources(now)
-        if self._events:
+        if self.inventory.pending:
             await self._take_over(now)
         sight = await self._look(now)
         await self._follow_hints(sight)
@@ -242,48 +235,28 @@ class Reign:
     # --- looking around ---
 
     async def _list(self, now: float) -> None:
-        self._relist = False
-        heard = len(self._events)
-        try:
-            self.listing, self._teller.told = await read_listing(self.around.world, self._teller.told)
-            await self._open_sources(now)
-        except BaseException:
-            self._relist = True
-            self.around.news.excuse()
-            raise
-        # What was told before the list began is in it, or is gone.
-        self._edited = self._edited or heard > 0
-        del self._events[:heard]
-        self.around.news.listed({entry.uid: entry.mark for entry in self.listing.entries.values()}, now)
-        self._listed_at = now
+        self._teller.told = await self.inventory.read(now, self._teller.told)
         self._outdated = True
+        await self._open_declared(now)
         self.around.listed()
 
     async def _take_over(self, now: float) -> None:
-        """Change what is declared by what the watch has told: of ten thousand objects one edited is read alone."""
-        before, heard = self.listing, self._events
-        self._events = []
-        self.listing = before.revised(entry for entry, _ in heard)
-        if self.listing is before:
+        revision = self.inventory.revise()
+        if revision is None:
             return
-        self._edited = self._revised = True
-        # An approval is weighed against the database as it is now: its hold may have expired since it was read.
-        approving = any(entry.resource is not None and entry.resource.metadata.approved_hold for entry, _ in heard)
-        reads_more = (before.names, before.windows) != (self.listing.names, self.listing.windows)
-        self._outdated = self._outdated or approving or reads_more
-        for entry, status in heard:
-            known, now_known = before.entries.get(entry.target), self.listing.entries.get(entry.target)
-            if now_known is None:
-                self._teller.told.pop(entry.target, None)
-            elif now_known is entry and (known is None or known.uid != entry.uid):
-                # Of an object that was known already we have told more than an event can know.
-                self._teller.told[entry.target] = status
-        if any(entry.kind is not Kind.DOMAIN for entry, _ in heard):
-            try:
-                await self._open_sources(now)
-            except BaseException:
-                self._relist = True
-                raise
+        self._revised = True
+        self._outdated = self._outdated or revision.outdated
+        self._teller.meet(revision.statuses)
+        if revision.sources:
+            await self._open_declared(now)
+
+    async def _open_declared(self, now: float) -> None:
+        """Open the sources as they are declared now. Where that fails, everything is listed again."""
+        try:
+            await self._open_sources(now)
+        except BaseException:
+            self.inventory.give_up()
+            raise
 
     async def _look(self, now: float) -> "_Sight":
         """Read the database where it moved, and see again who may act and who is to be asked."""

@@ -76,6 +76,14 @@ class Teller:
     def __post_init__(self) -> None:
         self._patient_until = self.clock() + FIRST_ANSWERS
 
+    def meet(self, statuses: Mapping[Target, Status | None]) -> None:
+        """Take over the statuses of objects that are new; None is one that is gone."""
+        for target, status in statuses.items():
+            if status is None:
+                self.told.pop(target, None)
+            else:
+                self.told[target] = status
+
     @property
     def waiting(self) -> bool:
         """Whether objects wait for their first outcome."""

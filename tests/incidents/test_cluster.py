@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from controller.engine.reign import RELIST
+from controller.engine.inventory import RELIST
 from controller.engine.world import Kind
 from controller.errors import ClusterUnavailable, ControllerError
 from controller.planning.facts import AnswerReason, Unavailable

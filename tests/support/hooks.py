@@ -47,7 +47,7 @@ from controller.operator import probes, watching
 loop.OUTAGE, loop.LONGEST_PAUSE, reign.SECRETS = 1.0, 1.0, 1.0
 cluster.TIMEOUT, cluster.PAUSES, probes.LONGEST_TURN = 3.0, (0.2, 0.4), 8.0
 # An API server that has just started refuses everybody for a moment; all attempts are made within one watch.
-watching.BACKOFFS, watch = (0.2, 0.4, 1.0, 2.0), 6
+watching.BACKOFFS, watch = (0.2, 0.4, 1.0, 2.0, 4.0), 6
 patient = watching._settings
 def settings():
     found = patient()
@@ -59,12 +59,12 @@ watching._settings = settings
 
 LISTS_OFTEN = """
 import os, threading, time
-from controller.engine import news, reign
-usual = reign.RELIST, reign.DEAF_AFTER, news.DEAF_AFTER
+from controller.engine import inventory, news
+usual = inventory.RELIST, inventory.DEAF_AFTER, news.DEAF_AFTER
 def choose():
     while True:
         often = os.path.exists(os.environ["OFTEN"])
-        reign.RELIST, reign.DEAF_AFTER, news.DEAF_AFTER = (1.0, 1.0, 4.0) if often else usual
+        inventory.RELIST, inventory.DEAF_AFTER, news.DEAF_AFTER = (1.0, 1.0, 4.0) if often else usual
         time.sleep(0.1)
 threading.Thread(target=choose, daemon=True).start()
 """

@@ -7,39 +7,30 @@ the operator's own (`engine.reign`), answers pass the parser as bytes, and rows 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, ParamSpec, TypeVar, cast
+from datetime import timedelta
+from typing import Any, ClassVar, Literal, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from controller.engine.rollback import release, undo
 from controller.engine.world import Kind
-from controller.entitlements.answer import Received, read_answer
-from controller.entitlements.source import Reply
 from controller.errors import Frozen, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.maildb.journal import Selection
 from controller.maildb.writing import Written
 from controller.planning.changes import Changes
-from controller.planning.facts import Subject
 from controller.resources.names import ResourceKey
-from tests.support.operating import Operating, ScriptedSource
+from tests.support.machinery import FAULTS, Clockwork, Kinds, OneThread, WireSource
+from tests.support.operating import Operating
 from tests.support.oracle import STALE, Limit, Oracle, Owner, Policy, Said
 from tests.support.stage import Stage
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 DOMAINS = ("a.fr", "b.fr", "c.fr", "d.fr")
 ADDRESSES = tuple(f"zzperson{number}@x.fr" for number in range(7))
 SOURCES = ("deploycenter", "second")
-Kinds = Literal["list", "partial", "absent", "null", "top", "html", "torn", "500", "400", "429", "text"]
-FAULTS: tuple[Kinds, ...] = ("absent", "null", "top", "html", "torn", "500", "400", "429", "text", "partial")
 
 numbers = st.integers(0, 99)
 """Which one: what is drawn never depends on what stands, so that each world can be played again."""
@@ -56,50 +47,6 @@ def pick(which: int, found: Iterable[str]) -> str:
     """One of these, in their order."""
     names = list(found)
     return names[which % len(names)]
-
-
-@dataclass
-class WireSource(ScriptedSource):
-    """A source that answers in bytes, and lets the oracle listen."""
-
-    heard: Callable[[str, Kinds, frozenset[str]], None] = lambda *_: None
-    trouble: dict[str, Kinds] = field(default_factory=dict)
-    """By e-mail; `*` is everybody."""
-
-    async def ask(self, subject: Subject) -> Reply:
-        """Read what the script says off the wire."""
-        email = subject.email.reveal()
-        self.asked.append(email)
-        names = frozenset(self.says.get(email, ()))
-        kind = self.trouble.get(email) or self.trouble.get("*") or "list"
-        self.heard(email, kind, names)
-        reply = read_answer(response(kind, sorted(names)))
-        return Reply(reply.verdict, reply.can_access, reply.access_reason, requests=1)
-
-
-def response(kind: Kinds, names: list[str]) -> Received:
-    """What stands on the wire."""
-    said: dict[str, Any] = {"entitlements": {"can_access": True, "can_admin_maildomains": names}}
-    match kind:
-        case "partial":
-            said["entitlements"]["can_admin_maildomains"] = [*names, 5]
-        case "absent":
-            said = {"entitlements": {"can_access": False, "can_access_reason": "not_activated"}}
-        case "null":
-            said["entitlements"]["can_admin_maildomains"] = None
-        case "top":
-            said = {"can_admin_maildomains": [], "entitlements": {"can_access": True}}
-        case "text":
-            said["entitlements"]["can_admin_maildomains"] = ",".join(names)
-        case "html":
-            return Received(200, "text/html", b"<!doctype html><title>Connexion</title>")
-        case "torn":
-            return Received(200, "application/json", json.dumps(said).encode()[:-3])
-        case "500" | "400" | "429":
-            return Received(int(kind))
-        case "list":
-            pass
-    return Received(200, "application/json", json.dumps(said).encode())
 
 
 class Supervised:
@@ -130,29 +77,6 @@ class Supervised:
                 assert after == before, "a plan that somebody else had overtaken was written (invariant 9)"
             elif after != before:
                 machine.oracle.judge(before, after, machine.now, machine.clock)
-
-
-class OneThread(ThreadPoolExecutor):
-    """No thread at all: work is done before anybody waits for it, so that each world plays the same every time."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Do it here and now."""
-        done: Future[T] = Future()
-        try:
-            done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # whoever waits gets it
-            done.set_exception(error)
-        return done
-
-
-class Clockwork(Operating):
-    """The loop with a wall clock that may jump."""
-
-    wall = timedelta(0)
-
-    def utc(self) -> datetime:
-        """The wall clock."""
-        return super().utc() + self.wall
 
 
 class Machine(RuleBasedStateMachine):
