@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -24,7 +24,8 @@ class Desk:
     town: Town
     server: Server
     file: Path
-    operator: OperatorProcess
+    operator: OperatorProcess = field(init=False)
+    """Started with the file."""
 
     def rotate(self, password: str) -> None:
         """Give the role another password and end its sessions, as whoever rotates does first."""
@@ -50,7 +51,7 @@ def desk(control_plane: ControlPlane, kubeconfig: Path, tmp_path_factory: pytest
         namespace = stack.enter_context(control_plane.namespace())
         town = stack.enter_context(founded(control_plane, kubeconfig, namespace, folder, database=server.database()))
         town.grow(2)
-        desk = Desk(town, server, folder / "url", operator=None)  # type: ignore[arg-type]  # started with the file
+        desk = Desk(town, server, folder / "url")
         desk.rotate("first")
         desk.say("first")
         desk.operator = town.start(before=IMPATIENT, MDC_DATABASE_URL="", MDC_DATABASE_URL_FILE=str(desk.file))

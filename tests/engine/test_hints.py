@@ -116,8 +116,9 @@ async def test_a_flood_asks_each_user_once_a_turn_at_the_most(operating: Operati
 async def test_who_is_being_asked_about_already_is_not_asked_about_twice_at_once(
     operating: Operating, database: MailDatabase
 ) -> None:
+    users = frozenset(database.snapshot((), ()).users)
     for _ in range(3):
-        operating.desk.hurry(frozenset(operating.reign._sight.snapshot.users))  # type: ignore[union-attr]
+        operating.desk.hurry(users)
     first = operating.desk.next(operating.now)
 
     assert first is not None

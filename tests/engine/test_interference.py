@@ -11,7 +11,7 @@ from controller.errors import ControllerError, DatabaseUnavailable, SchemaUnknow
 from controller.maildb.database import MailDatabase
 from controller.observability.lasting import LASTING
 from controller.observability.metrics import Metrics
-from controller.planning.changes import Changes
+from controller.planning.changes import Changes, NotEntitled
 from controller.resources.names import ResourceKey
 from tests.support.changes import access, revocation
 from tests.support.database import MailWorld, opened
@@ -101,8 +101,9 @@ def revoke_by_command(url: str, world: MailWorld, email: str) -> None:
         snapshot = database.snapshot((), ())
         (owned,) = (entry for entry in snapshot.ledger.values() if entry.access.replace("-", "") in plain_id(row["id"]))
         item = revocation(access(owned.access, owned.user, owned.domain))
+        assert isinstance(item.proof, NotEntitled)
         with database.seized() as epoch:
-            database.write(Changes(revocations=(item,), cases=(item.proof.case,)), epoch=epoch)  # type: ignore[union-attr]
+            database.write(Changes(revocations=(item,), cases=(item.proof.case,)), epoch=epoch)
 
 
 def plain_id(key: object) -> str:
@@ -239,7 +240,8 @@ async def test_an_outage_that_lasts_is_one_error_until_it_is_over(tower: Tower) 
 
 async def test_an_outage_leaves_those_alone_that_need_a_person(tower: Tower) -> None:
     tower.world.apply(Kind.DOMAIN, "lost", domain="y.fr", mode="Enforce", sourceRefs=[{"name": "s", "namespace": "z"}])
-    tower.loop._reign.notice()  # type: ignore[union-attr]
+    assert tower.loop._reign is not None
+    tower.loop._reign.notice()
     await tower.turn()
     tower.error = AWAY
     await tower.turn()

@@ -1,5 +1,6 @@
 """What the watch tells of one object is taken over alone: nothing is listed, and nothing older undoes what is newer."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -19,9 +20,9 @@ def unlisted(operating: Operating, monkeypatch: pytest.MonkeyPatch) -> list[Kind
     lists: list[Kind] = []
     read = operating.world.read_objects
 
-    async def counted(kind: Kind, take: object) -> object:
+    async def counted(kind: Kind, take: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
         lists.append(kind)
-        return await read(kind, take)  # type: ignore[arg-type]  # it is passed on as it is
+        return await read(kind, take)
 
     monkeypatch.setattr(operating.world, "read_objects", counted)
     return lists

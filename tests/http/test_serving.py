@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from controller.provisioning.declaring import Declaring
 from controller.provisioning.maildomains import PATH, maildomains
 from controller.provisioning.rates import Rates
 from controller.provisioning.serving import serve
+from controller.resources.names import DomainName
 from tests.support.provisioning import KEY, TEMPLATE, MemoryStore, write_keys
 
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -165,15 +167,17 @@ async def test_more_connections_than_there_is_room_for_are_told_so(
     small.listener.close()
 
 
-async def test_a_request_that_is_under_way_is_finished_before_the_end(server: Server) -> None:
+async def test_a_request_that_is_under_way_is_finished_before_the_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     find, begun, go = server.store.find, asyncio.Event(), asyncio.Event()
 
-    async def slow(domain):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    async def slow(domain: DomainName) -> Any:
         begun.set()
         await go.wait()
         return await find(domain)
 
-    server.store.find = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(server.store, "find", slow)
     asking = asyncio.create_task(server.status())
     await begun.wait()
     server.stop.set()

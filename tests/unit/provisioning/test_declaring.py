@@ -144,7 +144,9 @@ async def test_many_calls_at_once_make_one_object_and_lose_no_field(declaring: D
     assert declaring._turns == {}
 
 
-async def test_one_name_waits_for_no_other(declaring: Declaring, store: MemoryStore) -> None:
+async def test_one_name_waits_for_no_other(
+    declaring: Declaring, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = asyncio.Event()
     find = store.find
 
@@ -153,7 +155,7 @@ async def test_one_name_waits_for_no_other(declaring: Declaring, store: MemorySt
             await gate.wait()
         return await find(domain)
 
-    store.find = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "find", slow)
     waiting = asyncio.create_task(declaring.declare(X, wanted()))
     assert await declaring.declare(DomainName("y.fr"), wanted()) is Outcome.CREATED
     gate.set()

@@ -16,7 +16,7 @@ from controller.resources.names import DomainName
 from tests.support.crd import ROOT, crd
 from tests.support.provisioning import SIRET, TEMPLATE
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "apiVersion": "maildomain.dev/v1alpha1",
     "kind": "MailDomain",
     "metadata": {"namespace": "communes", "labels": {"team": "mail"}, "annotations": {"note": "x"}},
@@ -82,11 +82,11 @@ def test_two_domains_never_have_one_name(one: str, other: str) -> None:
         ("", "is no template"),
         ("a: [", "is no template"),
         ({**WHOLE, "kind": "EntitlementSource"}, "is no template"),
-        ({**WHOLE, "spec": {**WHOLE["spec"], "domain": "x.fr"}}, "is no template"),  # type: ignore[dict-item]
-        ({**WHOLE, "spec": {**WHOLE["spec"], "organization": {"siret": SIRET}}}, "is no template"),  # type: ignore[dict-item]
+        ({**WHOLE, "spec": {**WHOLE["spec"], "domain": "x.fr"}}, "is no template"),
+        ({**WHOLE, "spec": {**WHOLE["spec"], "organization": {"siret": SIRET}}}, "is no template"),
         ({**WHOLE, "metadata": {"name": "x"}}, "more than a namespace"),
         ({**WHOLE, "spec": {"mode": "Observe"}}, "spec.sourceRefs: is missing"),
-        ({**WHOLE, "spec": {**WHOLE["spec"], "mode": "observe"}}, "spec.mode"),  # type: ignore[dict-item]
+        ({**WHOLE, "spec": {**WHOLE["spec"], "mode": "observe"}}, "spec.mode"),
         ({**WHOLE, "apiVersion": "v1"}, "apiVersion"),
     ],
 )
