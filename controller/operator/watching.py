@@ -6,6 +6,7 @@ No handler patches, so no object ever gets a finalizer or an annotation, and `li
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from traceback import walk_tb
 from typing import Any
 
 import kopf
@@ -91,9 +92,18 @@ async def watch(cluster: Cluster, namespaces: Collection[str], notice: Notice) -
 
 
 def _unless_kopf_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Of several watches that fail, kopf raises one error and leaves the others to the garbage; they say the same."""
-    if not type(context.get("exception")).__module__.startswith("kopf."):
+    """Of several watches that fail, kopf raises one error and leaves the others to the garbage; they say the same.
+
+    What its own callbacks stumble over when a watch is cancelled as it ends says nothing more, either.
+    """
+    if not _is_of_kopf(context.get("exception")):
         loop.default_exception_handler(context)
+
+
+def _is_of_kopf(error: BaseException | None) -> bool:
+    """Whether kopf's own code has raised it."""
+    frames = list(walk_tb(error.__traceback__)) if error is not None else []
+    return bool(frames) and str(frames[-1][0].f_globals.get("__name__")).startswith("kopf.")
 
 
 def _registry(cluster: Cluster, notice: Notice) -> kopf.OperatorRegistry:

@@ -47,7 +47,7 @@ from controller.operator import probes, watching
 loop.OUTAGE, loop.LONGEST_PAUSE, reign.SECRETS = 1.0, 1.0, 1.0
 cluster.TIMEOUT, cluster.PAUSES, probes.LONGEST_TURN = 3.0, (0.2, 0.4), 8.0
 # An API server that has just started refuses everybody for a moment; all attempts are made within one watch.
-watching.BACKOFFS, watch = (0.2, 0.4, 1.0, 2.0, 4.0), 6
+watching.BACKOFFS, watch = (0.2, 0.6, 1.4, 3.0), 8
 patient = watching._settings
 def settings():
     found = patient()
