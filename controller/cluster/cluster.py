@@ -21,7 +21,15 @@ from controller.cluster.applying import Applied, outcome_of_refusal
 from controller.cluster.connecting import Access, access_of, open_client
 from controller.cluster.fields import unknown_to
 from controller.cluster.patching import merge_patch
-from controller.cluster.refusals import EXPIRED, NO_ANSWER, TEMPORARY, converted, is_of_one_object, retry_after
+from controller.cluster.refusals import (
+    EXPIRED,
+    FORBIDDEN,
+    NO_ANSWER,
+    TEMPORARY,
+    converted,
+    is_of_one_object,
+    retry_after,
+)
 from controller.cluster.rights import ALL, Right, excessive_rights, needed_rights
 from controller.errors import ClusterUnavailable, SecretMissing
 from controller.observability.metrics import Metrics
@@ -296,10 +304,10 @@ class Cluster:
             return _decoded(await self._get(path, namespace=namespace, name=name))
 
         try:
-            # An API server that has just started refuses what it will allow once it knows the rules.
-            return await self._ask("get", request, again=TEMPORARY | {403})
+            # The API server may have learned its rules between the refusal and the question whether it is ready.
+            return await self._ask("get", request, again=TEMPORARY | {FORBIDDEN})
         except ApiException as refusal:
-            if refusal.status in (403, 404):
+            if refusal.status in (FORBIDDEN, 404):
                 found = "is not there" if refusal.status == 404 else "may not be read"
                 raise SecretMissing(f"Secret {namespace}/{name} {found}") from None
             raise converted(refusal, "get", "secrets") from None
@@ -482,7 +490,10 @@ class Cluster:
                 answer = await request()
             except ApiException as refusal:
                 self._metrics.requested(verb, str(refusal.status or "none"))
-                if pause is None or refusal.status not in again:
+                early = refusal.status == FORBIDDEN and not await self._is_ready()
+                if pause is None and early:
+                    raise ClusterUnavailable("the API server is not ready, and refuses what it may allow") from None
+                if pause is None or not (early or refusal.status in again):
                     raise
                 wanted = retry_after(refusal)
             except NO_ANSWER as failure:
@@ -496,6 +507,16 @@ class Cluster:
                 return answer
             await asyncio.sleep(max(wanted, random.uniform(pause / 2, pause)))  # noqa: S311  # a pause, not a secret
         raise AssertionError("the last attempt returns or raises")
+
+    async def _is_ready(self) -> bool:
+        """Whether the API server knows its rules by now: until then it refuses everybody nearly everything."""
+        try:
+            await self._send("GET", "/readyz", {}, {}, answer=None)
+        except ApiException as refusal:
+            return (refusal.status or 500) < 500
+        except NO_ANSWER:
+            return False
+        return True
 
 
 def _described(kind: Kind, namespace: str | None) -> str:

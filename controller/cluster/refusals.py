@@ -12,6 +12,7 @@ NO_ANSWER = (aiohttp.ClientError, OSError, ConfigException, ValueError)
 """What the client raises when nothing came back, when it is not readable, or when our token is not."""
 
 EXPIRED = 410
+FORBIDDEN = 403
 TEMPORARY = frozenset({409, 429, 500, 502, 503, 504})
 """The statuses after which the same request may succeed a little later."""
 _OBJECT = frozenset({400, 413, 422})

@@ -32,8 +32,11 @@ class Fake:
         self.bodies: list[Any] = []
         self.answers: list[Handler] = []
         """One after the other; the last one for ever."""
+        self.readiness = 200
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/readyz":
+            return web.Response(status=self.readiness)
         self.requests.append(request)
         self.bodies.append(json.loads(body) if (body := await request.text()) else None)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -347,6 +350,26 @@ async def test_a_refusal_of_an_api_server_that_has_just_started_is_no_missing_se
     fake.answers = [refused(403), refused(403), say(200, {"metadata": {"name": "s"}})]
     assert await cluster.read_secret("platform", "s") == {}
     assert len(slept) == 2
+
+
+async def test_what_an_api_server_refuses_before_it_is_ready_says_nothing_about_rights(
+    fake: Fake, cluster: Cluster, slept: list[float]
+) -> None:
+    fake.answers, fake.readiness = [refused(403)], 500
+    with pytest.raises(ClusterUnavailable, match="not ready"):
+        await cluster.read_secret("platform", "s")
+    with pytest.raises(ClusterUnavailable, match="not ready"):
+        await cluster.list_objects(Kind.DOMAIN)
+
+
+@pytest.mark.parametrize("readiness", [200, 401, 403, 404])
+async def test_a_refusal_of_an_api_server_whose_readiness_nobody_doubts_is_one(
+    fake: Fake, cluster: Cluster, slept: list[float], readiness: int
+) -> None:
+    fake.answers, fake.readiness = [refused(403)], readiness
+    with pytest.raises(NotAuthorized):
+        await cluster.list_objects(Kind.DOMAIN)
+    assert len(fake.requests) == 1
 
 
 @pytest.mark.parametrize(("code", "says"), [(403, "may not be read"), (404, "is not there")])
