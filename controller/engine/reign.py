@@ -296,22 +296,27 @@ class Reign:
 
     async def _read(self) -> Snapshot:
         """Read the database. One that was restored is frozen before anything is decided: somebody has to look."""
-        database, names = self.around.database, self.listing.names
-        snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
-        if snapshot.freeze is None and await self._was_restored(snapshot.epoch):
-            log.warning("database_restored", epoch=snapshot.epoch)
-            await asyncio.to_thread(database.freeze, RESTORED)
-            snapshot = await asyncio.to_thread(database.snapshot, names, self.listing.windows)
+        database, snapshot = self.around.database, await self._snapshot()
+        if snapshot.freeze is None and self._is_behind(snapshot):
+            # Whoever has lost the lease sees what somebody else does. The lease in a dump has ended, and is free.
+            if await asyncio.to_thread(database.acquire) is None:
+                return snapshot
+            snapshot = await self._snapshot()
+            if self._is_behind(snapshot):
+                log.warning("database_restored", epoch=snapshot.epoch)
+                await asyncio.to_thread(database.freeze, RESTORED)
+                snapshot = await self._snapshot()
         self.around.epochs.add(snapshot.epoch)
         return snapshot
 
-    async def _was_restored(self, epoch: int) -> bool:
-        """Whether the sources know a later database. Whoever has lost the lease sees the epochs of somebody else."""
+    async def _snapshot(self) -> Snapshot:
+        return await asyncio.to_thread(self.around.database.snapshot, self.listing.names, self.listing.windows)
+
+    def _is_behind(self, snapshot: Snapshot) -> bool:
+        """Whether the sources know a later database."""
         told = self._teller.told
         statuses = (told.get((Kind.SOURCE, key), {}) for key in self.listing.sources if self._honours(key))
-        if not is_behind(epoch, self.around.epochs, statuses):
-            return False
-        return await asyncio.to_thread(self.around.database.renew, epoch) is not None
+        return is_behind(snapshot, self.around.epochs, statuses)
 
     def _brief(self, sight: "_Sight", now: float) -> None:
         """Tell the desks whom there is to ask, and see what people want by annotations."""

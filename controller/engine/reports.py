@@ -102,8 +102,7 @@ def report_source(
     wave: Wave | None,
     radius: BlastRadius | None,
     population: "Population",
-    epoch: int,
-    frozen: bool,
+    snapshot: Snapshot,
     now: datetime,
 ) -> Report:
     """Write down one EntitlementSource. Its `wave` is the only heartbeat: it moves once an interval."""
@@ -115,13 +114,14 @@ def report_source(
         before,
         health,
         suspended=source.spec.suspend,
-        frozen=frozen,
+        frozen=snapshot.freeze is not None,
         hold=next((hold for hold in holds if hold.scope == scope), None),
         wave=wave,
         estimate=estimate,
         radius=radius,
         too_slow=estimate is not None and _too_slow(source, estimate),
-        epoch=epoch,
+        epoch=snapshot.epoch,
+        journal=snapshot.journal,
         handled=pokes.handled(Kind.SOURCE, source.key, desks),
         now=now,
     )

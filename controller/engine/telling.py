@@ -206,8 +206,7 @@ class Teller:
             wave=self._waves.get(source.key),
             radius=self._radii.get(source.key),
             population=Population(outcome.held_by, len(outcome.snapshot.users)),
-            epoch=outcome.snapshot.epoch,
-            frozen=outcome.snapshot.freeze is not None,
+            snapshot=outcome.snapshot,
             now=now,
         )
 

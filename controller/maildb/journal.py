@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from controller.maildb.columns import among, database_time
 from controller.maildb.keeping import Deed, read_evidence, read_key
@@ -94,8 +94,17 @@ def chosen(connection: Connection, own: Own, selection: Selection) -> Iterator[C
         yield table.what.in_(sorted(selection.what))
 
 
+def read_newest(connection: Connection, own: Own) -> int:
+    """The number of the newest entry; 0 when there is none."""
+    return connection.execute(select(func.max(own.journal.c.id))).scalar() or 0
+
+
 def prune(connection: Connection, own: Own, keep: timedelta) -> int:
-    """Delete what is older than `keep`; how many entries. Everything younger stays whole, so that it can be undone."""
+    """Delete what is older than `keep`; how many entries. Everything younger stays whole, so that it can be undone.
+
+    The newest entry stays however old it is: a journal that ends earlier than it did tells of a restored database.
+    """
     table = own.journal
     now = connection.execute(select(database_time())).scalar_one()
-    return connection.execute(delete(table).where(table.c.at <= now - keep)).rowcount
+    old = (table.c.at <= now - keep) & (table.c.id < read_newest(connection, own))
+    return connection.execute(delete(table).where(old)).rowcount

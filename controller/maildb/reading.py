@@ -15,6 +15,7 @@ from controller.maildb.columns import Since, among, dashed, database_time
 from controller.maildb.fence import read_epoch
 from controller.maildb.freezing import read_freeze
 from controller.maildb.holding import read_open_holds, read_spent_holds
+from controller.maildb.journal import read_newest
 from controller.maildb.keeping import Deed, read_evidence, read_key
 from controller.maildb.own import Own, own_tables
 from controller.planning.changes import Denied, Withdrawn
@@ -91,6 +92,7 @@ def read_snapshot(
         pins=read_pins(connection, own, owner) if own else {},
         contests=_contests(connection, own, owner, now) if own else {},
         seal=read_seal(connection, own) if own else None,
+        journal=read_newest(connection, own) if own else 0,
     )
 
 

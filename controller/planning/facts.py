@@ -435,3 +435,5 @@ class Snapshot:
     """Accesses that something else may write as well."""
     seal: Seal | None = None
     """How e-mails are recognised; None before the first `migrate`."""
+    journal: int = 0
+    """The number of the newest entry of the journal, whoever wrote it; it only ever rises. 0 = there is none."""

@@ -141,6 +141,7 @@ def source_status(
     radius: BlastRadius | None,
     too_slow: bool,
     epoch: int,
+    journal: int,
     handled: str | None,
     now: datetime,
 ) -> Status:
@@ -156,6 +157,7 @@ def source_status(
         estimatedRound=_round(estimate) if estimate is not None else before.get("estimatedRound"),
         blastRadius=_radius(radius) if radius is not None else before.get("blastRadius"),
         epoch=epoch,
+        journal=journal,
         hold=shown_hold(hold),
         conditions=render_conditions(conditions, before=known, generation=metadata.generation, now=now),
     )

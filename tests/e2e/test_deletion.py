@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from controller.sandbox.deploycenter import Account
 from tests.support.apiserver import ControlPlane
+from tests.support.dumps import dumped
 from tests.support.operator import NAMESPACE, ROOT, OperatorProcess, install, let_read_secrets
-from tests.support.town import Town, founded
+from tests.support.town import SIRET, Town, eventually, founded
 
 
 @dataclass
@@ -30,6 +32,11 @@ class Place:
         self.town.ready()
         counts = self.town.get("maildomains", "d000-example").status["admins"]
         assert (counts["actual"], counts["owned"], counts["foreign"]) == (2, 2, 0)
+
+    def told_of_everything(self) -> bool:
+        """Whether the source's status knows all that was done."""
+        (newest,) = self.town.mail.execute("SELECT max(id) AS id FROM maildomain_controller.journal")
+        return bool(self.town.get("mdsrc", "dc").status["journal"] == newest["id"])
 
     def without_the_rights(self) -> Callable[[], None]:
         """From now on nobody is entitled; whoever still acted on what is deleted would revoke. Call it to end that."""
@@ -132,12 +139,21 @@ def test_an_installation_that_is_deleted_leaves_the_rows(place: Place) -> None:
     assert place.held() == before
 
 
-def test_a_database_that_was_restored_waits_for_somebody_who_looks(place: Place) -> None:
-    town, before = place.town, place.town.rows()
-    assert place.operator.terminate() == 0
-    town.mail.execute("UPDATE maildomain_controller.fence SET epoch = epoch - 1")
+@pytest.mark.parametrize("running", [True, False], ids=["under a running operator", "while nobody works"])
+def test_a_database_that_was_restored_waits_for_somebody_who_looks(place: Place, tmp_path: Path, running: bool) -> None:
+    town = place.town
+    put_back, before = dumped(town.mail.url, tmp_path), town.rows()
+    # What the dump lacks: somebody who is new, and what is told of the grant.
+    late = f"late-{running}@d000.example".lower()
+    town.center.world.accounts.append(Account(late, SIRET, links={"admin": {"domains": ["d000.example"]}}))
+    town.mail.user(late)
+    eventually(lambda: len(town.rows()) == len(before) + 1 and place.told_of_everything())
+    if not running:
+        assert place.operator.terminate() == 0
     entitled = place.without_the_rights()
-    place.operator = town.start()
+    put_back()
+    if not running:
+        place.operator = town.start()
     reason = "jsonpath={.status.conditions[?(@.type=='Reconciling')].reason}"
     town.wait("mdsrc/dc", f"{reason}=Frozen")
     town.poke()

@@ -459,12 +459,12 @@ async def test_the_journal_is_pruned_once_a_day(operating: Operating, world: Mai
     operating.around = replace(operating.around, retention=timedelta(0))
     await operating.restart()
     await operating.settle()
-    assert database.journal() == ()
+    assert len(database.journal()) == 1
     world.execute("DELETE FROM messages_maildomainaccess")
     await operating.settle(2)
-    assert len(database.journal()) == 2
+    assert len(database.journal()) == 3
     await operating.settle(86_400)
-    assert database.journal() == ()
+    assert len(database.journal()) == 1
 
 
 async def test_two_writers_do_not_fight_for_ever(operating: Operating, world: MailWorld) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from controller.engine.world import Kind
 from controller.maildb.database import MailDatabase
 from tests.support.database import MailWorld, opened
+from tests.support.dumps import dumped
 from tests.support.operating import Operating, admins, town
 
 
@@ -93,3 +95,54 @@ async def test_restarts_commands_and_terms_of_the_same_database_freeze_nothing(
         await process.settle()
         assert reconciling(process) == ("False", "Reconciled")
         assert process.world.status(Kind.SOURCE, "deploycenter")["epoch"] == process.database.snapshot((), ()).epoch
+
+
+LATE = "u00001-0@d00001.fr"
+WHERE_SHE_IS_NOW = frozenset({"d00002.fr"})
+
+
+async def move(operating: Operating, world: MailWorld) -> None:
+    """Somebody administers another domain from now on."""
+    operating.source.says[LATE] = WHERE_SHE_IS_NOW
+    await operating.settle(2)
+    await operating.wave()
+    assert (admins(world, "d00001.fr"), admins(world, "d00002.fr")) == (1, 3)
+
+
+def grow_old(world: MailWorld) -> None:
+    """The dump was taken long ago: the lease in it has ended."""
+    table = "maildomain_controller.fence" if world.dialect == "postgresql" else "mdc_fence"
+    world.execute(f"UPDATE {table} SET expires_at = '2026-01-01 00:00:00.000000'")
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["under a running process", "while nobody works"])
+async def test_a_dump_of_the_same_term_is_seen_by_what_its_journal_lacks(
+    operating: Operating, world: MailWorld, tmp_path: Path, running: bool
+) -> None:
+    await town(operating, world, 3)
+    put_back = dumped(world.url, tmp_path)
+    await move(operating, world)
+    if not running:
+        await end(operating)
+    put_back()
+    grow_old(world)
+    rows = world.dump()
+    async with restarted(operating, world) if not running else still(operating) as process:
+        # A turn may come before the lease is taken again.
+        await process.reign.turn()
+        await process.settle(2)
+        await process.wave()
+        assert reconciling(process) == ("False", "Frozen")
+        assert world.dump() == rows
+        assert process.database.lift_freeze()
+        await process.settle(2)
+        await process.wave()
+        await process.wave()
+        assert reconciling(process) == ("False", "Reconciled")
+        assert (admins(world, "d00001.fr"), admins(world, "d00002.fr")) == (1, 3)
+
+
+@asynccontextmanager
+async def still(operating: Operating) -> AsyncIterator[Operating]:
+    """The same process."""
+    yield operating

@@ -365,6 +365,7 @@ def _source(
             radius=BlastRadius(2, 1, 1),
             too_slow=False,
             epoch=1,
+            journal=7,
             handled=None,
             now=now,
         )

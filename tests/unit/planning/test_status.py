@@ -36,7 +36,16 @@ def of_domain(world: PlanningWorld, before: Status, **options: Any) -> Status:
 def of_source(before: Status, **options: Any) -> Status:
     world = in_sync()
     nothing = dict.fromkeys(("hold", "wave", "estimate", "radius", "handled"))
-    given = {"suspended": False, "frozen": False, "too_slow": False, "epoch": 1, "now": START, **nothing, **options}
+    given = {
+        "suspended": False,
+        "frozen": False,
+        "too_slow": False,
+        "epoch": 1,
+        "journal": 7,
+        "now": START,
+        **nothing,
+        **options,
+    }
     return source_status(world.sources[source_key()].metadata, before, world.health()[source_key()], **given)
 
 
