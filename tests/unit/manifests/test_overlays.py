@@ -1,11 +1,15 @@
 """What do the overlays change of the base, and nothing else?"""
 
 import copy
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from controller.settings import Settings
+from tests.support.crd import ROOT
 from tests.support.manifests import Manifest, rendered
 
 Key = tuple[str, str]
@@ -66,3 +70,17 @@ def test_an_external_database_is_verified_and_reached_on_its_own_port(base: dict
     ports[0]["port"] = 6432
 
     assert found == expected
+
+
+@pytest.mark.parametrize("folder", ["base", "overlays/namespaced", "overlays/external-database", "provisioning"])
+def test_another_namespace_is_one_line_and_every_right_follows_into_it(folder: str, tmp_path: Path) -> None:
+    mine = {"namespace": "org-mail", "resources": [os.path.relpath(ROOT / "manifests" / folder, tmp_path)]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(mine), encoding="utf-8")
+
+    found = rendered(str(tmp_path))
+
+    subjects = [subject for item in found for subject in item.get("subjects", ())]
+    assert subjects
+    assert {subject["namespace"] for subject in subjects} == {"org-mail"}
+    assert {item["metadata"].get("namespace", "org-mail") for item in found} == {"org-mail"}
+    assert {item["metadata"]["name"] for item in found if item["kind"] == "Namespace"} <= {"org-mail"}
