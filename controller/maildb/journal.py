@@ -94,17 +94,20 @@ def chosen(connection: Connection, own: Own, selection: Selection) -> Iterator[C
         yield table.what.in_(sorted(selection.what))
 
 
-def read_newest(connection: Connection, own: Own) -> int:
-    """The number of the newest entry; 0 when there is none."""
-    return connection.execute(select(func.max(own.journal.c.id))).scalar() or 0
+def read_newest(connection: Connection, own: Own, owner: str) -> int:
+    """The number of an owner's newest entry about an access; 0 when there is none."""
+    table = own.journal.c
+    ours = (table.owner == owner) & table.access_id.is_not(None)
+    # The first that fits, from the end: no other entry is looked at where we alone write.
+    return connection.execute(select(table.id).where(ours).order_by(table.id.desc()).limit(1)).scalar() or 0
 
 
 def prune(connection: Connection, own: Own, keep: timedelta) -> int:
     """Delete what is older than `keep`; how many entries. Everything younger stays whole, so that it can be undone.
 
-    The newest entry stays however old it is: a journal that ends earlier than it did tells of a restored database.
+    The newest entry about an access stays, of each owner: a journal that ends earlier than it did is a restored one.
     """
-    table = own.journal
+    table = own.journal.c
     now = connection.execute(select(database_time())).scalar_one()
-    old = (table.c.at <= now - keep) & (table.c.id < read_newest(connection, own))
-    return connection.execute(delete(table).where(old)).rowcount
+    newest = select(func.max(table.id)).where(table.access_id.is_not(None)).group_by(table.owner)
+    return connection.execute(delete(own.journal).where(table.at <= now - keep, table.id.not_in(newest))).rowcount

@@ -92,7 +92,7 @@ def read_snapshot(
         pins=read_pins(connection, own, owner) if own else {},
         contests=_contests(connection, own, owner, now) if own else {},
         seal=read_seal(connection, own) if own else None,
-        journal=read_newest(connection, own) if own else 0,
+        journal=read_newest(connection, own, owner) if own else 0,
     )
 
 

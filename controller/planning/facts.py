@@ -436,4 +436,4 @@ class Snapshot:
     seal: Seal | None = None
     """How e-mails are recognised; None before the first `migrate`."""
     journal: int = 0
-    """The number of the newest entry of the journal, whoever wrote it; it only ever rises. 0 = there is none."""
+    """The number of this owner's newest entry of the journal about an access; it only ever rises. 0 = there is none."""

@@ -235,4 +235,9 @@ def test_pruning_keeps_what_is_younger_and_how_far_the_journal_has_come(
     assert database.prune_journal(timedelta(days=32)) == 0
     assert database.prune_journal(timedelta(0)) == len(older)
     assert database.journal() == (newest,)
-    assert database.snapshot((), ()).journal == newest.id
+    with opened(world.url, owner="other") as other:
+        leave(other, world, name="y.fr")
+        latest = other.snapshot((), ()).journal
+        assert database.snapshot((), ()).journal == newest.id, "what another owner does is none of ours"
+        other.prune_journal(timedelta(0))
+        assert {entry.id for entry in other.journal()} == {newest.id, latest}

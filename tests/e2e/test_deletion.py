@@ -35,7 +35,8 @@ class Place:
 
     def told_of_everything(self) -> bool:
         """Whether the source's status knows all that was done."""
-        (newest,) = self.town.mail.execute("SELECT max(id) AS id FROM maildomain_controller.journal")
+        statement = "SELECT max(id) AS id FROM maildomain_controller.journal WHERE access_id IS NOT NULL"
+        (newest,) = self.town.mail.execute(statement)
         return bool(self.town.get("mdsrc", "dc").status["journal"] == newest["id"])
 
     def without_the_rights(self) -> Callable[[], None]:
