@@ -365,6 +365,8 @@ class Reign:
             self.around.metrics.forget(key)
             self.around.failures.worked(_failing(key))
         for item in honoured:
+            if item.key not in self.desks:
+                self._teller.recall_wave(item.key)
             desk = self.desks.setdefault(item.key, Desk(item.key, item.spec, now))
             await self._askers.serve(desk, opened.get(item.key))
             if item.spec.suspend:

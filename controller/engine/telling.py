@@ -25,7 +25,7 @@ from controller.observability.metrics import Metrics
 from controller.planning.facts import Snapshot, UserId
 from controller.planning.health import SourceHealth
 from controller.planning.plan import DomainPlan, Plan
-from controller.planning.status import Status, Wave
+from controller.planning.status import Status, Wave, read_sound_wave
 from controller.planning.supposing import BlastRadius
 from controller.resources.conditions import Reason
 from controller.resources.model import Metadata
@@ -105,7 +105,14 @@ class Teller:
             now, utc = self.clock(), self.utc()
             started, finished = (utc - timedelta(seconds=now - at) for at in (desk.last.started, desk.last.finished))
             self._waves[desk.key] = Wave(started, finished, desk.last.tally)
-            self.metrics.wave_finished(desk.key, finished.timestamp(), partial=desk.last.tally.partial)
+            if not desk.last.tally.mostly_failed:
+                self.metrics.wave_finished(desk.key, finished.timestamp(), partial=desk.last.tally.partial)
+
+    def recall_wave(self, key: ResourceKey) -> None:
+        """What the status of a source tells of its last wave, whoever has written it."""
+        finished = read_sound_wave(self.told.get((Kind.SOURCE, key), {}))
+        if finished is not None:
+            self.metrics.wave_remembered(key, finished.timestamp())
 
     def note_radius(self, key: ResourceKey, radius: BlastRadius) -> None:
         """What a source could take away is told with its next status: it is no reason for one of its own."""

@@ -99,13 +99,17 @@ class Metrics:
         self._interval.labels(*source).set(interval)
 
     def wave_finished(self, source: SourceName, at_unix: float, *, partial: int = 0) -> None:
-        """A wave in which everybody was asked has ended, with so many Partial answers."""
+        """A wave in which everybody was asked, and at most half failed, has ended, with so many Partial answers."""
         self._last_wave.labels(*source).set(at_unix)
         if partial:
             self._partial_since.setdefault(source, at_unix)
         else:
             self._partial_since.pop(source, None)
         self._partial.labels(*source).set_function(lambda: self._age(self._partial_since.get(source)))
+
+    def wave_remembered(self, source: SourceName, at_unix: float) -> None:
+        """Another term has had its last complete wave then: its age goes on growing over restarts."""
+        self._last_wave.labels(*source).set(at_unix)
 
     def could_lose(self, source: SourceName, *, accesses: int, domains: int, stopped_after: int) -> None:
         """What a source could take away by saying `[]` for everybody now."""

@@ -197,6 +197,15 @@ def _wave(wave: Wave) -> Status:
     )
 
 
+def read_sound_wave(status: Status) -> datetime | None:
+    """When the wave ended that a status tells of; None when there is none, or more than half of it failed."""
+    wave: Mapping[str, Any] = status.get("wave", {})
+    counts = Tally(**{name: wave.get(name, 0) for name in Tally.__slots__})
+    if "finishedAt" not in wave or counts.mostly_failed:
+        return None
+    return datetime.fromisoformat(wave["finishedAt"])
+
+
 def _round(estimate: Round) -> Status:
     return {"holders": format_duration(estimate.holders), "everybody": format_duration(estimate.everybody)}
 

@@ -498,3 +498,19 @@ async def test_an_edit_does_not_wait_for_the_pause_after_a_long_pass(operating: 
     operating.domain("d00000.fr", protectedAdmins=["dsi@d00000.fr"])
     await operating.settle()
     assert operating.world.status(Kind.DOMAIN, "d00000-fr")["observedGeneration"] == 2
+
+
+async def test_the_age_of_the_last_wave_goes_on_growing_over_restarts(operating: Operating, world: MailWorld) -> None:
+    """A process that is restarted before each end of a wave would otherwise never be late."""
+    await town(operating, world, 1)
+    source = {"source_namespace": SOURCE.namespace, "source_name": SOURCE.name}
+    name = "maildomain_last_wave_timestamp_seconds"
+    ended = operating.metrics.registry.get_sample_value(name, source)
+    operating.source.instead = down
+    operating.metrics.gauges(leading=False)
+    assert operating.metrics.registry.get_sample_value(name, source) is None
+    await operating.restart()
+    await operating.settle(600)
+    remembered = operating.metrics.registry.get_sample_value(name, source)
+    assert ended is not None
+    assert remembered == pytest.approx(ended, abs=1)
