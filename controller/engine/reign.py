@@ -574,8 +574,8 @@ class _Sight:
     """Monotonic time at which a claim may pass to somebody else."""
 
     def contested(self, decided: Plan) -> bool:
-        """Whether there is anything to judge: an open case, a new one, or a hold."""
-        return bool(self.snapshot.cases or self.snapshot.holds or decided.changes.cases)
+        """Whether there is anything to judge: an open case, a new one, a hold, or terms that a quiet wave accepts."""
+        return bool(self.snapshot.cases or self.snapshot.holds or decided.changes.cases or decided.terms_changed)
 
 
 def _failing(key: ResourceKey) -> str:

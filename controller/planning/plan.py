@@ -108,6 +108,8 @@ class Plan:
     """What one transaction carries out."""
     ask_again: Mapping[ResourceKey, frozenset[UserId]]
     """Suspects whom each source has to confirm at a second ask."""
+    terms_changed: bool = False
+    """Whether an object has other terms than those that were accepted last: the end of a wave may accept them."""
 
 
 def plan(question: Question) -> Plan:
@@ -129,6 +131,7 @@ def plan(question: Question) -> Plan:
         # A freeze stops everything: claims, cases and holds stay as they are as well.
         changes=Changes() if snapshot.freeze else _changes(plans, drafts, verdict, question, bench, lost=lost),
         ask_again=_ask_again(drafts, voices),
+        terms_changed=verdict.terms_changed,
     )
 
 
@@ -164,6 +167,7 @@ class _Verdict:
     held_grants: Mapping[Holding, Hold] = field(default_factory=dict)
     agreed: frozenset[Scope] = frozenset()
     """Objects whose terms count from now on, whatever they were."""
+    terms_changed: bool = False
 
     def remaining(self, draft: Draft) -> tuple[Case, ...]:
         """The open cases of one domain after this pass."""
@@ -178,7 +182,8 @@ def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[Resource
     held_grants = ceilings(drafts, question.snapshot, bench)
     granted = {draft.key: len(draft.wanted - held_grants.keys()) for draft in drafts if draft.acts}
     withdrawals = [judge_withdrawal(draft.scope, draft.docket.open, bench) for draft in drafts if draft.withdraws]
-    session = convene(drafts, voices, question.snapshot, granted, _terms_changed(drafts, question))
+    changes = _terms_changed(drafts, question)
+    session = convene(drafts, voices, question.snapshot, granted, changes)
     bench.keep(bench.undecided(judged=session.scopes, gathered=_gathered(drafts, question.sources)))
     judgements = [judge(session.sources, session.domains, session.floors, bench, ripe=session.ripe), *withdrawals]
     executable = [item for judgement in judgements for item in judgement.executable]
@@ -192,6 +197,7 @@ def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[Resource
         bench.standing,
         held_grants,
         frozenset(_agreed(drafts, session, judgements, bench)),
+        bool(changes),
     )
 
 
