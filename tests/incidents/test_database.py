@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from controller.engine.world import Kind
 from controller.errors import DatabaseUnavailable, PlanOutdated
 from controller.maildb.database import MailDatabase
 from controller.planning.changes import Changes
@@ -14,7 +15,7 @@ from controller.resources.names import DomainName
 from controller.settings import Settings
 from tests.support.changes import grant, scene
 from tests.support.database import MailWorld, at_each_statement, opened
-from tests.support.operating import Operating
+from tests.support.operating import Operating, admins
 from tests.support.towns import rows, settle_town
 
 
@@ -101,7 +102,7 @@ def owned(database: MailDatabase) -> int:
 async def test_incident_21_after_a_restore_nobody_loses_what_they_are_entitled_to(
     operating: Operating, world: MailWorld, tmp_path: Path
 ) -> None:
-    """Yesterday's dump came back under a running controller: rows and ledger are one dump, and plans start over."""
+    """Yesterday's dump came back under a running controller: it is seen, nothing is decided, and plans start over."""
     await settle_town(operating, world, 4)
     path, dump = str(make_url(world.url).database), tmp_path / "yesterday"
     shutil.copyfile(path, dump)
@@ -120,5 +121,10 @@ async def test_incident_21_after_a_restore_nobody_loses_what_they_are_entitled_t
     world.user("new@d00002.fr")
     await operating.settle(2)
     await operating.wave()
-    assert len(rows(world)) == 8
+    assert operating.world.condition(Kind.DOMAIN, "d00001-fr", "Reconciling") == ("False", "Frozen")
+    assert rows(world) == before["messages_maildomainaccess"], "nothing before somebody has looked"
+    assert operating.database.lift_freeze()
+    await operating.settle(2)
+    await operating.wave()
+    assert (admins(world, "d00001.fr"), admins(world, "d00002.fr")) == (1, 3)
     assert owned(operating.database) == 8
