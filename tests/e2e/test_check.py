@@ -14,7 +14,7 @@ from controller.sandbox.deploycenter import Behaviour
 from tests.support.apiserver import ControlPlane
 from tests.support.changes import write
 from tests.support.database import opened
-from tests.support.operator import NAMESPACE, OWNER
+from tests.support.operator import NAMESPACE, OWNER, ROOT
 from tests.support.town import Town, eventually, founded
 
 Check = Callable[[], tuple[int, dict[str, Any]]]
@@ -87,3 +87,17 @@ def test_a_whole_install_is_found_whole_and_a_source_that_does_not_answer_is_tol
     assert failed(check()[1]) == {"sources": [f"{source} (Connection)"]}
     assert not town.center.scrapes, "it asks about nobody"
     assert set(town.center.asked) == {""}
+
+
+def test_a_kind_whose_definition_is_older_is_told(town: Town, check: Check) -> None:
+    eventually(lambda: check()[0] == 0)
+    spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
+    older = json.dumps([{"op": "remove", "path": f"{spec}/suspend"}])
+    try:
+        town.kubectl.run("patch", "crd", "maildomains.maildomain.dev", "--type=json", "-p", older)
+        eventually(lambda: "cluster kinds" in failed(check()[1]))
+        lacking = "is not known to the API server: maildomains.maildomain.dev spec.suspend; apply crds/"
+        assert failed(check()[1]) == {"cluster kinds": [lacking]}
+    finally:
+        town.kubectl.apply(ROOT / "crds")
+    eventually(lambda: check()[0] == 0)

@@ -96,14 +96,28 @@ class Yard:
         eventually(lambda: self.written == self.changes)
         eventually(lambda: self.told() == "True Answering; True InSync")
         assert len(self.town.rows()) == 4 + self.changes % 2
+        assert self.lost_by_others == [], "not even for a moment"
         return "the change is made, once"
 
     @property
     def written(self) -> int:
         """How often the journal says that the right of somebody was given or taken."""
+        user = self.somebody
+        return sum(entry["user_id"] == user for entry in self.journal())
+
+    @property
+    def lost_by_others(self) -> list[dict[str, Any]]:
+        """What the journal says was taken from anybody else."""
+        user = self.somebody
+        return [entry for entry in self.journal() if entry["what"] == "revoked" and entry["user_id"] != user]
+
+    @property
+    def somebody(self) -> str:
         (user,) = self.town.mail.execute("SELECT id FROM messages_user WHERE email = :email", email=SOMEBODY)
-        entries = (json.loads(entry) for entry in self.town.mail.dump_own()["journal"])
-        return sum(entry["user_id"] == str(user["id"]) for entry in entries)
+        return str(user["id"])
+
+    def journal(self) -> list[dict[str, Any]]:
+        return [json.loads(entry) for entry in self.town.mail.dump_own()["journal"]]
 
     def told(self) -> str:
         """Ready of the source and of a domain."""

@@ -106,6 +106,7 @@ def groups(cluster: Kubectl, namespace: str) -> dict[str, Group]:
     ("spec", "message"),
     [
         ({"mode": "Enforce"}, "mode Enforce needs the verb enforce on maildomains.maildomain.dev"),
+        ({"mode": "Withdraw"}, "mode Withdraw needs the verb enforce on maildomains.maildomain.dev"),
         (
             {"ownership": "Authoritative"},
             "ownership Authoritative needs the verb enforce on maildomains.maildomain.dev",
@@ -115,7 +116,7 @@ def groups(cluster: Kubectl, namespace: str) -> dict[str, Group]:
             "a change of deniedAdmins needs the verb deny on maildomains.maildomain.dev",
         ),
     ],
-    ids=["Enforce", "Authoritative", "deniedAdmins"],
+    ids=["Enforce", "Withdraw", "Authoritative", "deniedAdmins"],
 )
 def test_what_takes_rights_away_is_for_one_group_alone(
     groups: dict[str, Group], spec: dict[str, Any], message: str
