@@ -119,7 +119,7 @@ class Cluster:
         return [right for right, allowed in await self._reviewed(dangerous) if allowed]
 
     async def unknown_fields(self) -> list[str]:
-        """The kinds and the fields of their specs that the API server does not know: its CRDs are older.
+        """The kinds and the fields that we need of them and the API server does not know: its CRDs are older.
 
         Raises `ClusterUnavailable` or `NotAuthorized`.
         """

@@ -11,10 +11,12 @@ from controller.resources.documents import KINDS
 from controller.resources.model import GROUP
 
 _KIND = "x-kubernetes-group-version-kind"
+_READ_BACK = {"EntitlementSource": ("epoch", "journal")}
+"""What one process writes into a status for a later one: without it a restored database is not known for one."""
 
 
 def unknown_to(document: Mapping[str, Any]) -> Iterator[str]:
-    """The kinds, and the fields of `spec`, that an OpenAPI document of the group does not have."""
+    """The kinds, the fields of `spec`, and what is read back of a status, that an OpenAPI document does not have."""
     schemas = {
         named["kind"]: schema
         for schema in document.get("components", {}).get("schemas", {}).values()
@@ -25,9 +27,15 @@ def unknown_to(document: Mapping[str, Any]) -> Iterator[str]:
         if kind not in schemas:
             yield f"{plural(kind)}.{GROUP}"
         else:
-            spec = schemas[kind].get("properties", {}).get("spec", {})
+            known = schemas[kind].get("properties", {})
             [declared] = _models(model.model_fields["spec"].annotation)
-            yield from (f"{plural(kind)}.{GROUP} {path}" for path in _unknown(declared, spec, "spec"))
+            paths = [*_unknown(declared, known.get("spec", {}), "spec"), *_dropped(kind, known.get("status", {}))]
+            yield from (f"{plural(kind)}.{GROUP} {path}" for path in paths)
+
+
+def _dropped(kind: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    known = schema.get("properties", {})
+    return (f"status.{name}" for name in _READ_BACK.get(kind, ()) if name not in known)
 
 
 def _unknown(model: type[BaseModel], schema: Mapping[str, Any], path: str) -> Iterator[str]:

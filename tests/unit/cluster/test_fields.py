@@ -42,6 +42,12 @@ def test_a_field_that_older_crds_would_drop_is_named(path: tuple[str, ...], lost
     assert list(unknown_to(older)) == [lost]
 
 
+def test_what_is_read_back_of_a_status_is_named() -> None:
+    older = document()
+    del older["components"]["schemas"]["EntitlementSource"]["properties"]["status"]["properties"]["journal"]
+    assert list(unknown_to(older)) == ["entitlementsources.maildomain.dev status.journal"]
+
+
 def test_a_kind_that_is_not_installed_is_named() -> None:
     older = document()
     del older["components"]["schemas"]["MailDomainLink"]
