@@ -85,6 +85,8 @@ def test_what_is_withdrawn_waits_for_its_approval_and_leaves_nothing_to_delete(p
     town.kubectl.run("delete", "mdom", "d002-example", "-n", town.namespace)
     place.declared_again()
     assert len(town.rows()) == len(before), "who is declared again is granted again"
+    town.poke()
+    assert "mode=Withdraw" not in "".join(town.mail.dump_own()["claim"]), "a quiet wave accepts the change of mode"
 
 
 def test_a_source_that_is_deleted_while_it_is_used_leaves_the_rows(place: Place) -> None:
