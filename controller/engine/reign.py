@@ -114,6 +114,8 @@ class Reign:
     _passes: int = 0
     _outdated: bool = False
     """Whether the snapshot is known to be behind: after a list, after a write, or when the world had moved."""
+    _anew: bool = True
+    """Whether the next snapshot is to be read whole, whatever the pulse says."""
     _revised: bool = False
     """Whether something else is declared than what was last looked at."""
     _news: bool = True
@@ -236,7 +238,7 @@ class Reign:
 
     async def _list(self, now: float) -> None:
         self._teller.told = await self.inventory.read(now, self._teller.told)
-        self._outdated = True
+        self._outdated = self._anew = True
         await self._open_declared(now)
         self.around.listed()
 
@@ -301,16 +303,19 @@ class Reign:
             # Whoever has lost the lease sees what somebody else does. The lease in a dump has ended, and is free.
             if await asyncio.to_thread(database.acquire) is None:
                 return snapshot
+            self._anew = True
             snapshot = await self._snapshot()
             if self._is_behind(snapshot):
                 log.warning("database_restored", epoch=snapshot.epoch)
                 await asyncio.to_thread(database.freeze, RESTORED)
                 snapshot = await self._snapshot()
         self.around.epochs.add(snapshot.epoch)
+        self._anew = False
         return snapshot
 
     async def _snapshot(self) -> Snapshot:
-        return await asyncio.to_thread(self.around.database.snapshot, self.listing.names, self.listing.windows)
+        names, windows = self.listing.names, self.listing.windows
+        return await asyncio.to_thread(self.around.database.snapshot, names, windows, anew=self._anew)
 
     def _is_behind(self, snapshot: Snapshot) -> bool:
         """Whether the sources know a later database."""

@@ -32,7 +32,7 @@ from controller.maildb.journal import JournalEntry, Selection, prune, read_journ
 from controller.maildb.own import own_tables
 from controller.maildb.preflight import examine, is_migrated, require_version
 from controller.maildb.pulse import Pulse, read_pulse
-from controller.maildb.reading import read_claims, read_snapshot
+from controller.maildb.reading import People, read_claims, read_people, read_snapshot
 from controller.maildb.restoring import read_removals
 from controller.maildb.services import (
     ServiceChanges,
@@ -72,6 +72,7 @@ class MailDatabase:
         self._application: Application | None = None
         self._migrated = False
         self._leased: int | None = None
+        self._people: People | None = None
 
     # --- what is there ---
 
@@ -81,20 +82,24 @@ class MailDatabase:
         with self._reading() as connection:
             self._known(connection)
 
-    def snapshot(self, names: Collection[DomainName], windows: Collection[timedelta]) -> Snapshot:
+    def snapshot(self, names: Collection[DomainName], windows: Collection[timedelta], *, anew: bool = True) -> Snapshot:
         """Everything that planning needs, at one moment.
 
         `names` are the canonical domains whose accesses are read, `windows` those over which activity is counted.
-        Needs SELECT on the application's tables only, and works before the first `migrate`.
+        Not `anew`, the users are those of the snapshot before, if the pulse sees no change of them: it can't see one of
+        their claims alone. Needs SELECT on the application's tables only, and works before the first `migrate`.
         What kind of database it is was looked up just before, so a write never relies on an older look than its plan.
         Raises `SchemaUnknown`, or `MigrationNeeded` when our tables are of another version.
         """
         with self._reading() as connection:
             self._forget()
+            application = self._known(connection)
+            self._people = people = read_people(connection, application, None if anew else self._people)
             found = read_snapshot(
                 connection,
-                self._known(connection),
+                application,
                 self.owner,
+                people.users,
                 names=names if isinstance(names, frozenset | set) else frozenset(names),
                 windows=windows,
                 migrated=self._is_migrated(connection),

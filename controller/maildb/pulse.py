@@ -37,14 +37,20 @@ class Pulse:
 
 def read_pulse(connection: Connection, application: Application, own: Own | None, owner: str) -> Pulse:
     """Take the pulse, in the transaction of `connection`; `own` is None before the first `migrate`."""
-    users, domains, accesses = application.users, application.domains, application.accesses
+    domains, accesses = application.domains, application.accesses
     return Pulse(
-        _beat(connection, users.c.updated_at, users.c.id, (users.c.email, users.c.is_active)),
+        read_users_beat(connection, application),
         _beat(connection, domains.c.updated_at, domains.c.id, (domains.c.name, domains.c.alias_of_id)),
         _beat(connection, accesses.c.updated_at, accesses.c.id, (accesses.c.role,)),
         read_freeze(connection, own) if own is not None else None,
         read_epoch(connection, own, owner) if own is not None else 0,
     )
+
+
+def read_users_beat(connection: Connection, application: Application) -> Beat:
+    """The beat of the users alone."""
+    users = application.users.c
+    return _beat(connection, users.updated_at, users.id, (users.email, users.is_active))
 
 
 def _beat(

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from controller.maildb.holding import read_open_holds, read_spent_holds
 from controller.maildb.journal import read_newest
 from controller.maildb.keeping import Deed, read_evidence, read_key
 from controller.maildb.own import Own, own_tables
+from controller.maildb.pulse import Beat, read_users_beat
 from controller.planning.changes import Denied, Withdrawn
 from controller.planning.facts import (
     OPEN_STATES,
@@ -52,22 +54,31 @@ PART = 5_000
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """All users, as they were at one beat."""
+
+    application: Application
+    beat: Beat
+    users: Mapping[UserId, User]
+
+
 def read_snapshot(
     connection: Connection,
     application: Application,
     owner: str,
+    users: Mapping[UserId, User],
     *,
     names: Collection[DomainName],
     windows: Collection[timedelta],
     migrated: bool,
 ) -> Snapshot:
-    """Read everything that planning needs, in the transaction of `connection`.
+    """Read everything that planning needs, in the transaction of `connection`, in which `users` were read.
 
     `names` are the domains whose rows are read; `windows` those over which activity is counted.
     """
     now = connection.execute(select(database_time())).scalar_one()
     own = own_tables(connection.dialect.name) if migrated else None
-    users = read_users(connection, application)
     domains = read_domains(connection, application)
     wanted = [row.id for row in domains if canonical_domain(row.name) in names]
     holds = read_open_holds(connection, own, owner) if own else ()
@@ -96,8 +107,15 @@ def read_snapshot(
     )
 
 
-def read_users(connection: Connection, application: Application) -> Mapping[UserId, User]:
-    """All users."""
+def read_people(connection: Connection, application: Application, known: People | None) -> People:
+    """All users. While their beat is that of `known` they are not read again: they are most of a snapshot."""
+    beat = read_users_beat(connection, application)
+    if known is not None and known.application is application and known.beat == beat:
+        return known
+    return People(application, beat, _users(connection, application))
+
+
+def _users(connection: Connection, application: Application) -> Mapping[UserId, User]:
     table = application.users.c
     claims = cast(table.oidc_claims, Text) if application.shape.claims else cast(None, Text)
     statement = select(dashed(table.id), table.email, table.is_active, claims)

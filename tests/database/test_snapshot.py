@@ -1,5 +1,6 @@
 """What is read: everything at one moment, in few statements, from tables of every known shape."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -49,6 +50,36 @@ def test_inactive_users_and_poisoned_attributes_do_not_stop_the_others(
     seen = database.snapshot((), ())
     assert not seen.users[user].active
     assert [(row.id, row.siret) for row in seen.domains] == [(domain, None)]
+
+
+USERS = "UPDATE messages_user SET "
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda world: world.user(),
+        lambda world: world.execute("DELETE FROM messages_user"),
+        lambda world: world.execute(USERS + "is_active = false"),
+        lambda world: world.execute(USERS + "email = 'other@x.fr'"),
+        lambda world: world.execute(USERS + "oidc_claims = '{}', updated_at = '2030-01-01 00:00:00'"),
+    ],
+)
+def test_users_that_have_changed_are_read_again_even_if_not_anew(
+    database: MailDatabase, world: MailWorld, act: Callable[[MailWorld], object]
+) -> None:
+    world.user("ada@x.fr", claims={"siret": "123"})
+    before = database.snapshot((), ()).users
+    assert database.snapshot((), (), anew=False).users is before
+    act(world)
+    assert database.snapshot((), (), anew=False).users == database.snapshot((), ()).users != before
+
+
+def test_claims_that_change_alone_are_read_anew(database: MailDatabase, world: MailWorld) -> None:
+    ada = world.user("ada@x.fr", claims={"siret": "123"})
+    assert database.snapshot((), ()).users[ada].claims
+    world.execute(USERS + "oidc_claims = '{}'")
+    assert not database.snapshot((), ()).users[ada].claims
 
 
 def test_twins_and_aliases_are_told_apart(database: MailDatabase, world: MailWorld) -> None:

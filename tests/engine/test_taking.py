@@ -7,7 +7,7 @@ import pytest
 
 from controller.engine.world import Kind
 from controller.resources.names import ResourceKey
-from tests.support.database import MailWorld, watched
+from tests.support.database import MailWorld, Statements, watched
 from tests.support.operating import Operating, admins, as_sent, town
 
 FIRST = ResourceKey("default", "d00000-fr")
@@ -28,6 +28,11 @@ def unlisted(operating: Operating, monkeypatch: pytest.MonkeyPatch) -> list[Kind
     return lists
 
 
+def looks_at_holds(statements: Statements) -> list[str]:
+    """What only a snapshot reads."""
+    return [sent for sent in statements.sent if "FROM mdc_hold" in sent or "FROM maildomain_controller.hold" in sent]
+
+
 async def test_an_edit_is_carried_out_without_a_list_and_without_a_look_at_the_rows(
     operating: Operating, world: MailWorld, unlisted: list[Kind]
 ) -> None:
@@ -39,7 +44,7 @@ async def test_an_edit_is_carried_out_without_a_list_and_without_a_look_at_the_r
         await operating.settle()
     assert operating.world.status(Kind.DOMAIN, FIRST.name)["observedGeneration"] == 2
     assert unlisted == []
-    assert not [sent for sent in statements.sent if "messages_user.email" in sent and "count(*)" not in sent]
+    assert not looks_at_holds(statements)
 
 
 async def test_a_mode_that_the_watch_tells_of_counts_at_once(operating: Operating, world: MailWorld) -> None:
@@ -158,4 +163,4 @@ async def test_an_approval_that_the_watch_tells_of_is_weighed_against_the_databa
     operating.tell(operating.world.objects[Kind.DOMAIN][FIRST])
     with watched(operating.database) as statements:
         await operating.settle()
-    assert [sent for sent in statements.sent if "messages_user.email" in sent and "count(*)" not in sent]
+    assert looks_at_holds(statements)
