@@ -69,8 +69,8 @@ class Loop:
         self._metrics = metrics
         self._clock = clock
         self._wake = asyncio.Event()
-        self.oriented = asyncio.Event()
-        """Whether the first list is read, or there is none to read because another replica works."""
+        self.introduced = asyncio.Event()
+        """Whether each object has its first status, or has none to wait for because another replica works."""
         self._news = News()
         self._lasting = LastingFailures(clock)
         self._around = Surroundings(
@@ -81,7 +81,7 @@ class Loop:
             clock,
             _utc,
             self._wake.set,
-            self.oriented.set,
+            self.introduced.set,
             self._news,
             features,
             founder,
@@ -219,7 +219,7 @@ class Loop:
                 epoch = await asyncio.to_thread(self._database.acquire)
                 if epoch is None:
                     self._started = True
-                    self.oriented.set()
+                    self.introduced.set()
             except ControllerError as error:
                 log.warning("lease_unreachable", error=type(error).__name__)
                 if self._epoch is None:

@@ -74,8 +74,8 @@ class Surroundings:
     """The wall clock, for what people read."""
     wake: Callable[[], None]
     """Asks for a turn soon."""
-    listed: Callable[[], None] = lambda: None
-    """Hears that everything has been listed."""
+    introduced: Callable[[], None] = lambda: None
+    """Hears that each object has a status."""
     news: News = field(default_factory=News)
     """What the watch has told."""
     features: Features = ALL_FEATURES
@@ -240,7 +240,6 @@ class Reign:
         self._teller.told = await self.inventory.read(now, self._teller.told)
         self._outdated = self._anew = True
         await self._open_declared(now)
-        self.around.listed()
 
     async def _take_over(self, now: float) -> None:
         revision = self.inventory.revise()
@@ -528,6 +527,8 @@ class Reign:
             wrote,
         )
         await self._teller.tell(self.listing, outcome)
+        if not self._teller.waiting:
+            self.around.introduced()
 
     def _note_failures(self, health: Mapping[ResourceKey, SourceHealth]) -> None:
         for key, source in health.items():

@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 GRACE = 20.0
 """Seconds that the transaction which is under way has to finish after a signal."""
 
-FIRST_LIST = 30.0
-"""Seconds that the watch waits at most for the first list of the loop."""
+INTRODUCTION = 120.0
+"""Seconds that the watch waits at most for the first statuses."""
 
 
 def run(settings: Settings) -> int:
@@ -101,7 +101,7 @@ class _Operator:
         working = asyncio.create_task(self._loop.run(self._stop), name="loop")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
-            await self._oriented(working, stopping)
+            await self._introduced(working, stopping)
             self._watch = await watch(self._cluster, self._install.watched, self._loop.notice)
             _heed_signals(self._stop)
             ending = asyncio.create_task(self._watch.end(), name="watch")
@@ -112,13 +112,16 @@ class _Operator:
             await stopping
             await _finish(working)
 
-    async def _oriented(self, *ends: asyncio.Task[Any]) -> None:
-        """The watch begins with a list of its own: what the loop knows by then is neither parsed nor held twice."""
-        orienting = asyncio.create_task(self._loop.oriented.wait(), name="oriented")
+    async def _introduced(self, *ends: asyncio.Task[Any]) -> None:
+        """The watch begins with a list of its own: it shows what has changed since that of the loop.
+
+        Before, it would tell of each of the first statuses as well, which is as much work as to write them.
+        """
+        introducing = asyncio.create_task(self._loop.introduced.wait(), name="introduced")
         try:
-            await asyncio.wait({orienting, *ends}, timeout=FIRST_LIST, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({introducing, *ends}, timeout=INTRODUCTION, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            orienting.cancel()
+            introducing.cancel()
 
 
 async def _finish(working: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import kopf
 
-from controller.cluster.cluster import Cluster
+from controller.cluster.cluster import PAGE, Cluster
 from controller.errors import ClusterUnavailable, ControllerError, NotAuthorized
 from controller.resources.model import GROUP, VERSION, Kind
 
@@ -165,6 +165,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = BACKOFFS
+    # Ten thousand objects at once would be most of our memory.
+    settings.watching.chunk_size = PAGE
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.inactivity_timeout = 70
