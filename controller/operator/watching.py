@@ -161,7 +161,7 @@ def _settings() -> kopf.OperatorSettings:
     # The process that we are part of ends by itself; a timer that kills it would outlive us.
     settings.process.ultimate_exiting_timeout = None
     # Ten thousand objects make ten thousand workers at the start, which have nothing to wait for.
-    settings.queueing.idle_timeout = 0.5
+    settings.queueing.idle_timeout = 0.05
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = BACKOFFS
