@@ -18,6 +18,7 @@ from controller.cli.wording import counted
 from controller.errors import InvalidInput, Problem
 from controller.planning.facts import UserId
 from controller.planning.identity import identify
+from controller.resources.maildomain import AdoptionPolicy
 from controller.resources.names import Email
 from controller.settings import read_settings
 
@@ -49,6 +50,9 @@ class What(StrEnum):
     ACTED_AS = "actedAs"
     SERVICES = "services"
 
+
+_SAID_BY_SOURCES = frozenset({"Entitled", AdoptionPolicy.MATCHING.value, "NotEntitled"})
+"""Reasons that sources gave. Everything else is declared or approved by people; its sources are those it counts for."""
 
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest.")]
 Kinds = Annotated[list[What] | None, typer.Option("--what", help="Only this; repeatable.")]
@@ -200,7 +204,7 @@ def _lines(entries: "Sequence[JournalEntry]") -> Iterator[str]:
     for entry in entries:
         sources = ", ".join(str(source) for source in entry.sources)
         about = entry.user or "-"
-        by = f" by {sources}" if sources else ""
+        by = f" by {sources}" if sources and entry.reason in _SAID_BY_SOURCES else ""
         approved = f", hold {entry.hold}" if entry.hold else ""
         why = f"{entry.reason}{by}{approved}"
         yield f"{entry.at:%Y-%m-%d %H:%M:%S} {entry.what.value:<9} {entry.domain}  {about}  {why}"

@@ -98,6 +98,6 @@ Since = Annotated[
 ]
 Hold = Annotated[
     str | None,
-    typer.Option("--hold", metavar="ID", help="Only removals that the approval of this hold let go."),
+    typer.Option("--hold", metavar="ID", help="Only what the approval of this hold let through."),
 ]
 Domain = Annotated[DomainName | None, typer.Option("--domain", metavar="DOMAIN", parser=read_domain)]

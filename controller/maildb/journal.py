@@ -23,7 +23,7 @@ class Selection:
     domain: DomainName | None = None
     users: frozenset[UserId] | None = None
     hold: str | None = None
-    """The hold whose approval let a removal go."""
+    """The hold whose approval let it through."""
     what: frozenset[Deed] = frozenset()
 
 
@@ -46,7 +46,7 @@ class JournalEntry:
     reason: str
     case: str | None
     hold: str | None
-    """The hold whose approval let a removal go."""
+    """The hold whose approval let it through."""
     evidence: tuple[Evidence, ...]
     image: Mapping[str, Any]
     """The whole row: before a removal, after anything else."""

@@ -205,11 +205,11 @@ class _Transaction:
         written = {"created_at": str(self.now), "updated_at": str(self.now)}
         for row, grant in zip(granted, self.changes.grants, strict=True):
             access = Access(row["id"], grant.domain, grant.user, admin=True)
-            yield self._entry(Deed.GRANTED, grant, access, grant.reason, {**row, **written}) | _by(grant.sources)
+            yield self._entry(Deed.GRANTED, grant, access, grant.reason, {**row, **written}) | _by(grant)
         for adoption in self.changes.adoptions:
             image = self.images[adoption.access.id]
             reason = adoption.reason.value
-            yield self._entry(Deed.ADOPTED, adoption, adoption.access, reason, image) | _by(adoption.sources)
+            yield self._entry(Deed.ADOPTED, adoption, adoption.access, reason, image) | _by(adoption)
         for revocation in self.changes.revocations:
             yield self._revoked(revocation, ledger.get(revocation.access.id))
         for item in self.changes.restorations:
@@ -261,8 +261,8 @@ def _texts(sources: tuple[ResourceKey, ...]) -> list[str]:
     return [str(source) for source in sources]
 
 
-def _by(sources: tuple[ResourceKey, ...]) -> dict[str, Any]:
-    return {"sources": _texts(sources)}
+def _by(arrival: Grant | Adoption) -> dict[str, Any]:
+    return {"sources": _texts(arrival.sources), "hold": arrival.hold}
 
 
 def _as_json(row: RowMapping) -> Row:

@@ -24,6 +24,16 @@ GRANTS_SHARE = 20
 """Neither does one row in so many of the source's rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Admissions:
+    """What was decided about grants and adoptions."""
+
+    held: Mapping[Holding, Hold] = field(default_factory=dict)
+    """What waits, with the hold that it waits for."""
+    let_through: Mapping[Holding, str] = field(default_factory=dict)
+    """What a person has approved, with the id of the hold."""
+
+
 @dataclass(slots=True)
 class _Weighing:
     """The limits on what is granted in one pass."""
@@ -34,6 +44,8 @@ class _Weighing:
     """What waits, with the hold that it waits for."""
     approved: set[Holding] = field(default_factory=set)
     """Adoptions that a person has decided: they count as grants and are held by no other limit."""
+    let_through: dict[Holding, str] = field(default_factory=dict)
+    """What an approval covers, with the id of its hold; of several the last one."""
 
     def weigh(self, drafts: Sequence[Draft]) -> None:
         """Judge what these domains would grant and adopt now, and note what has to wait."""
@@ -93,15 +105,17 @@ class _Weighing:
     def _hold(self, scope: Scope, limit: str, holdings: Iterable[Holding]) -> None:
         waiting = frozenset(holdings)
         for hold in self.bench.hold(scope, limit, waiting):
-            if not hold.approved:
+            if hold.approved:
+                self.let_through.update(dict.fromkeys(hold.accesses, hold.id))
+            else:
                 self.held.update((holding, hold) for holding in hold.accesses if holding not in self.held)
 
 
-def ceilings(drafts: Sequence[Draft], snapshot: Snapshot, bench: Bench) -> Mapping[Holding, Hold]:
+def ceilings(drafts: Sequence[Draft], snapshot: Snapshot, bench: Bench) -> Admissions:
     """Which grants and adoptions of this pass wait for approval, and for which."""
     judged = _Weighing(snapshot, bench)
     judged.weigh(drafts)
-    return judged.held
+    return Admissions(judged.held, judged.let_through)
 
 
 def strangers(arrivals: Iterable[Holding], allowed: Collection[str] | None, snapshot: Snapshot) -> frozenset[Holding]:

@@ -32,6 +32,13 @@ class Grant:
     reason: str = "Entitled"
     identity: str | None = None
     """The sealed e-mail that was asked about."""
+    hold: str | None = None
+    """The hold whose approval let it through."""
+
+    @property
+    def holding(self) -> Holding:
+        """Which user on which domain."""
+        return Holding(self.domain, self.user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class Adoption:
     """`Matching` when a source names the user, `All` when none does and a person has approved it."""
     identity: str | None = None
     """The sealed e-mail that was asked about."""
+    hold: str | None = None
+    """The hold whose approval let it through."""
 
     @property
     def holding(self) -> Holding:

@@ -62,12 +62,12 @@ class Draft:
     @property
     def wanted(self) -> frozenset[Holding]:
         """The grants that are missing, as holdings."""
-        return frozenset(Holding(grant.domain, grant.user) for grant in self.difference.missing)
+        return frozenset(grant.holding for grant in self.difference.missing)
 
     @property
     def arrivals(self) -> Mapping[Holding, tuple[ResourceKey, ...]]:
         """What would become ours, granted or adopted, with the sources that say so."""
-        granted = {Holding(grant.domain, grant.user): grant.sources for grant in self.difference.missing}
+        granted = {grant.holding: grant.sources for grant in self.difference.missing}
         return granted | {item.holding: item.sources for item in self.difference.adoptable}
 
     def granted_since(self, start: datetime, snapshot: Snapshot) -> int:

@@ -6,13 +6,14 @@ A pure function without I/O: it is given everything, the clock included, and giv
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from controller import __version__
 from controller.planning.cases import OpenCase, changed
-from controller.planning.ceilings import ceilings
+from controller.planning.ceilings import Admissions, ceilings
 from controller.planning.changes import Adoption, Changes, Denied, Grant, NotEntitled, Revocation, Withdrawn
 from controller.planning.difference import Difference, Suspect, locate
 from controller.planning.draft import Draft, Drafter, cases_by_domain
@@ -27,6 +28,9 @@ from controller.planning.wards import Session, convene
 from controller.resources.conditions import Reason
 from controller.resources.maildomain import Mode
 from controller.resources.names import ResourceKey
+
+Arrival = TypeVar("Arrival", Grant, Adoption)
+"""Who becomes an administrator of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ class _Verdict:
     """Judged cases that stay open, in their new state."""
     holds: Mapping[str, Hold] = field(default_factory=dict)
     """Holds that stand, by id."""
-    held_grants: Mapping[Holding, Hold] = field(default_factory=dict)
+    admissions: Admissions = field(default_factory=Admissions)
     agreed: frozenset[Scope] = frozenset()
     """Objects whose terms count from now on, whatever they were."""
     terms_changed: bool = False
@@ -179,8 +183,8 @@ def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[Resource
     if question.snapshot.freeze:
         bench.keep(question.snapshot.holds)
         return _Verdict()
-    held_grants = ceilings(drafts, question.snapshot, bench)
-    granted = {draft.key: len(draft.wanted - held_grants.keys()) for draft in drafts if draft.acts}
+    admissions = ceilings(drafts, question.snapshot, bench)
+    granted = {draft.key: len(draft.wanted - admissions.held.keys()) for draft in drafts if draft.acts}
     withdrawals = [judge_withdrawal(draft.scope, draft.docket.open, bench) for draft in drafts if draft.withdraws]
     changes = _terms_changed(drafts, question)
     session = convene(drafts, voices, question.snapshot, granted, changes)
@@ -195,7 +199,7 @@ def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[Resource
         frozenset(item.access.id for item in executable),
         {case.access: case for judgement in judgements for case in judgement.cases},
         bench.standing,
-        held_grants,
+        admissions,
         frozenset(_agreed(drafts, session, judgements, bench)),
         bool(changes),
     )
@@ -257,20 +261,26 @@ def _plan_domain(
     executed = verdict.executed.get(draft.key, ())
     waiting = verdict.remaining(draft)
     held_cases = [case for case in waiting if case.state is CaseState.HELD and case.hold in verdict.holds]
-    grants = tuple(
-        grant for grant in difference.missing if Holding(grant.domain, grant.user) not in verdict.held_grants
-    )
+    grants = tuple(_admitted(difference.missing, verdict.admissions))
     return replace(
         found,
         grants=grants,
-        adoptions=tuple(item for item in difference.adoptable if item.holding not in verdict.held_grants),
+        adoptions=tuple(_admitted(difference.adoptable, verdict.admissions)),
         revocations=_revocations(draft, executed),
         held=_held(draft, held_cases, verdict),
         suspected=len(waiting) - len(held_cases),
         suppressed_revocations=0 if draft.revokes else removable,
-        restored=sum(Holding(grant.domain, grant.user) in lost for grant in grants),
+        restored=sum(grant.holding in lost for grant in grants),
         halted=halted,
     )
+
+
+def _admitted(arrivals: Iterable[Arrival], admissions: Admissions) -> Iterator[Arrival]:
+    """Those that wait for nobody, with the hold whose approval they needed."""
+    for item in arrivals:
+        if item.holding not in admissions.held:
+            hold = admissions.let_through.get(item.holding)
+            yield item if hold is None else replace(item, hold=hold)
 
 
 def _revocations(draft: Draft, executed: Sequence[OpenCase]) -> tuple[Revocation, ...]:
@@ -293,7 +303,7 @@ def _proof(draft: Draft, case: Case, suspect: Suspect) -> NotEntitled | Withdraw
 def _held(draft: Draft, cases: Sequence[Case], verdict: _Verdict) -> tuple[Held, ...]:
     reason = "Withdrawn" if draft.withdraws else "NotEntitled"
     revocations = [Held(case.user, reason, verdict.holds[case.hold]) for case in cases if case.hold]
-    waiting = verdict.held_grants
+    waiting = verdict.admissions.held
     grants = [Held(access.user, "Entitled", waiting[access]) for access in sorted(draft.wanted) if access in waiting]
     adoptions = [
         Held(item.access.user, item.reason.value, waiting[item.holding])

@@ -122,6 +122,15 @@ def test_the_journal_is_filtered_and_exported(town: Town, run: Run) -> None:
     assert run("journal", "--user", "neither").code == 2
 
 
+def test_the_journal_names_sources_only_where_they_were_the_reason(town: Town, run: Run) -> None:
+    town.mail.admin(town.mail.user("old@x.example"), town.domain("x.example", deniedAdmins=["old@x.example"]))
+    town.person("ann@x.example", "x.example")
+    assert run("apply", *FILES).code == 0
+    reasons = {line.split()[2]: line.rpartition("  ")[-1] for line in run("journal").out.splitlines()}
+    assert reasons["granted"] == "Entitled by default/deploycenter"
+    assert reasons["revoked"] == "Denied"
+
+
 def test_every_deed_can_be_asked_for() -> None:
     assert {kind.value for kind in What} == {deed.value for deed in Deed}
 

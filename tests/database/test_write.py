@@ -78,6 +78,17 @@ def test_the_journal_keeps_the_whole_row_and_why(database: MailDatabase, world: 
     assert entries["claimed"].image == {"resource": "default/x-fr"}
 
 
+def test_the_journal_keeps_the_hold_whose_approval_let_somebody_in(database: MailDatabase, world: MailWorld) -> None:
+    set_up = scene(world)
+    grants = tuple(replace(one, hold="hold-1") for one in set_up.changes.grants)
+    adoptions = tuple(replace(one, hold="hold-2") for one in set_up.changes.adoptions)
+    write(database, replace(set_up.changes, grants=grants, adoptions=adoptions))
+    holds = {str(entry.what): entry.hold for entry in database.journal()}
+    assert (holds["granted"], holds["adopted"]) == ("hold-1", "hold-2")
+    assert [str(entry.what) for entry in database.journal(Selection(hold="hold-1"))] == ["granted"]
+    assert not database.removals(Selection(hold="hold-1")), "nothing of it was a removal"
+
+
 def test_an_emergency_revocation_needs_no_case(database: MailDatabase, world: MailWorld) -> None:
     leaving = scene(world).leaving
     write(database, Changes(revocations=(Revocation(leaving, X, (SOURCE,), Denied()),)))

@@ -175,6 +175,23 @@ def test_held_grants_may_be_approved_while_the_answers_are_gathered_again() -> N
     assert not world.snapshot().holds
 
 
+def test_who_needed_an_approval_has_its_hold_and_the_others_have_none() -> None:
+    world = PlanningWorld()
+    world.domain("x.fr", adoption="All", limits={"adminEmailDomains": ["x.fr"]})
+    world.admin(world.user("old@x.fr"), "x.fr", owned=False)
+    world.admin(world.user("known@x.fr"), "x.fr", owned=False)
+    world.says("known", "x.fr")
+    for email in ("new@x.fr", "stranger@y.fr"):
+        world.says(world.user(email), "x.fr")
+    first = world.apply()
+    holds = {hold.limit: hold.id for hold in first.holds}
+    assert {grant.user: grant.hold for grant in first.changes.grants} == {"new": None}
+    assert {item.access.user: item.hold for item in first.changes.adoptions} == {"known": None}
+    approved = world.apply(approve=list(holds.values())).changes
+    assert {grant.user: grant.hold for grant in approved.grants} == {"stranger": holds["adminEmailDomains"]}
+    assert {item.access.user: item.hold for item in approved.adoptions} == {"old": holds["adoption All"]}
+
+
 def test_a_hold_closes_when_its_people_are_named_no_more() -> None:
     world = at_work(8)
     newcomers(world, 21)
