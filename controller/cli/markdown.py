@@ -13,6 +13,9 @@ def to_markdown(document: PlanDocument, command: Command) -> str:
 
 def _lines(document: PlanDocument, command: Command) -> Iterator[str]:
     yield f"### Mail domains: {summary(document)}"
+    if command.supposed:
+        yield ""
+        yield f"**{command.supposed}**"
     if document.frozen is not None:
         yield ""
         yield f"**{frozen(document.frozen)}**"
@@ -30,10 +33,11 @@ def _lines(document: PlanDocument, command: Command) -> Iterator[str]:
         yield from (_service(domain.domain, service) for domain, service in services)
     if document.holds:
         yield ""
-        yield "**Waiting for approval**"
+        yield "**Would wait for approval**" if command.supposed else "**Waiting for approval**"
         yield ""
     for hold in document.holds:
-        yield f"- {hold.count} held by {hold.scope} ({hold.limit}). To approve: `{approval(command, hold.id)}`"
+        how = "" if command.supposed else f". To approve: `{approval(command, hold.id)}`"
+        yield f"- {hold.count} held by {hold.scope} ({hold.limit}){how}"
     yield ""
     yield f"`{document.digest}`"
 

@@ -28,7 +28,7 @@ from controller.cli.options import (
 )
 from controller.cli.report import report
 from controller.cli.secrets import FileSecrets
-from controller.cli.supposition import Supposition, WhatIf
+from controller.cli.supposition import Supposition, WhatIf, supposing
 from controller.cli.tables import print_plan
 from controller.cli.wording import Command
 from controller.planning.features import Features
@@ -59,7 +59,7 @@ def plan(
     Exit codes: 0 nothing, 3 grants only, 4 revocations, 5 something held, 6 invalid input, 7 a source or the database
     is unavailable.
     """
-    command = Command(tuple(file), secrets_dir)
+    command = Command(tuple(file), secrets_dir, supposing(what_if, as_if))
     outcome = reconcile(
         command,
         database_url,
@@ -138,6 +138,12 @@ def reconcile(
 
 
 def _warn(outcome: "Outcome", approve: Collection[str]) -> None:
+    _warn_of_sources(outcome)
+    _warn_of_domains(outcome)
+    _warn_of_approvals(outcome, approve)
+
+
+def _warn_of_sources(outcome: "Outcome") -> None:
     for source in outcome.sources:
         if source.health.trouble is not None:
             warn(f"EntitlementSource {source.key}: {source.health.trouble.value}: {source.health.trouble.text}")
@@ -146,14 +152,25 @@ def _warn(outcome: "Outcome", approve: Collection[str]) -> None:
     for account in outcome.services.accounts if outcome.services is not None else ():
         if account.trouble is not None:
             warn(f"EntitlementSource {account.key}: {account.trouble.value}: {account.trouble.text}")
+
+
+def _warn_of_domains(outcome: "Outcome") -> None:
     for domain in outcome.plan.domains:
         refusal = domain.standing.refusal
         if refusal is not None:
             warn(f"MailDomain {domain.standing.resource.key}: {refusal.value}: {refusal.text}")
+        if domain.contested:
+            warn(f"MailDomain {domain.standing.resource.key}: {Reason.CONTESTED.value}: {Reason.CONTESTED.text}")
     for key, reason in sorted(outcome.troubles.items()):
         warn(f"MailDomain {key}: {reason.value}: {reason.text}")
+
+
+def _warn_of_approvals(outcome: "Outcome", approve: Collection[str]) -> None:
     used = outcome.services.used if outcome.services is not None else ()
-    known = {hold.id for hold in (*outcome.question.snapshot.holds, *outcome.holds, *outcome.plan.changes.holds, *used)}
+    snapshot = outcome.question.snapshot
+    recorded = (hold for hold in snapshot.holds if hold.expires_at > snapshot.taken_at)
+    decided = (hold for hold in outcome.plan.changes.holds if hold.expires_at > snapshot.taken_at)
+    known = {hold.id for hold in (*recorded, *outcome.holds, *decided, *used)}
     for unknown in sorted(set(approve) - known):
         warn(f"--approve {unknown}: no such hold now; it may have expired, been used, or have changed")
 

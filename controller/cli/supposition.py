@@ -11,8 +11,10 @@ from controller.errors import InvalidInput, Problem
 from controller.planning.facts import AnswerReason, Unavailable, Verdict
 from controller.planning.supposing import NOTHING
 from controller.resources.documents import Declarations
+from controller.resources.maildomain import Mode
 
 SAID: Mapping[str, Verdict] = {"empty": NOTHING, "down": Unavailable(AnswerReason.CONNECTION)}
+_TOLD: Mapping[Verdict, str] = {SAID["empty"]: "all sources say [] about everybody", SAID["down"]: "no source answers"}
 FROM_FILE = "source="
 
 
@@ -22,6 +24,13 @@ class Supposition:
 
     said: Verdict | None = None
     path: str = ""
+
+    @property
+    def told(self) -> str:
+        """What is supposed, as people read it."""
+        if self.said is None:
+            return f"the sources of {self.path} answer"
+        return _TOLD[self.said]
 
     def applied(self, declared: Declarations) -> Declarations:
         """The declarations with the sources of the file in place of theirs. Raises `InvalidInput`."""
@@ -35,6 +44,13 @@ class Supposition:
             raise InvalidInput(Problem(self.path, "", found, "give it the name of the source that it stands in for"))
         sources = tuple(stand_ins.get(source.key, source) for source in declared.sources)
         return replace(declared, sources=sources, secrets=(*declared.secrets, *other.secrets))
+
+
+def supposing(what_if: Supposition | None, as_if: Mode | None) -> str:
+    """What a plan only supposes, in one line; empty when it is about what is so."""
+    mode = f"every domain has mode {as_if.value}" if as_if is not None else ""
+    supposed = " and ".join(filter(None, (what_if.told if what_if is not None else "", mode)))
+    return f"supposed: {supposed}" if supposed else ""
 
 
 def read_supposition(text: str) -> Supposition:

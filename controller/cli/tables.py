@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.cli.document import Change, Domain, PlanDocument, ShownSource, SubscriptionSource
+from controller.cli.document import Change, Domain, PlanDocument, ShownHold, ShownSource, SubscriptionSource
 from controller.cli.wording import (
     Command,
     ServiceLine,
@@ -37,6 +37,8 @@ _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 def print_plan(document: PlanDocument, command: Command, console: Console) -> None:
     """Print a document for people; colours only where the console is a terminal."""
+    if command.supposed:
+        console.print(Text(command.supposed, style="bold"))
     telling = [domain for domain in document.domains if is_worth_a_line(domain)]
     if telling:
         console.print(_table(telling))
@@ -48,9 +50,7 @@ def print_plan(document: PlanDocument, command: Command, console: Console) -> No
     if document.services is not None and (lines := list(service_lines(document.services))):
         console.print(_services(lines))
     for hold in document.holds:
-        held = f"{hold.count} held by {hold.scope}, limit {hold.limit}"
-        console.print(Text(held, style="bold yellow"))
-        console.print(f"  to approve exactly these: {approval(command, hold.id)}", highlight=False)
+        console.print(_hold(hold, command), highlight=False)
     if document.frozen is not None:
         console.print(Text(frozen(document.frozen), style="bold yellow"))
     for source in document.sources:
@@ -100,6 +100,14 @@ def _asked_about_subscriptions(source: SubscriptionSource) -> str:
     said = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
     asked = f"{counted(source.asked, 'organization')} asked, {counted(source.requests, 'request')}"
     return f"source {source.namespace}/{source.name}: {asked}: {said}"
+
+
+def _hold(hold: ShownHold, command: Command) -> Text:
+    """What is held by which limit and, unless it is only supposed, how to approve it."""
+    told = Text(f"{hold.count} held by {hold.scope}, limit {hold.limit}", style="bold yellow")
+    if command.supposed:
+        return told
+    return Text.assemble(told, f"\n  to approve exactly these: {approval(command, hold.id)}")
 
 
 def _changes(domain: Domain) -> Iterator[Text]:

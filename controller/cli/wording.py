@@ -23,6 +23,8 @@ class Command:
 
     files: tuple[str, ...]
     secrets_dir: str | None = None
+    supposed: str = ""
+    """What is only thought of, if anything is: then nothing waits for an approval."""
 
     def line(self, verb: str, *options: str) -> str:
         """The same run with another verb, to be pasted into a shell."""

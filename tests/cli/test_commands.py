@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.resources.conditions import Reason
 from controller.sandbox.deploycenter import Behaviour
 from tests.cli.conftest import Ran, Run, Town, write
 from tests.support.database import MailWorld
@@ -169,6 +170,41 @@ def test_an_unknown_approval_is_said(town: Town, run: Run) -> None:
     populate(town, 2)
     ran = run("apply", *FILES, "--approve", "feedfeedfeed")
     assert (ran.code, "--approve feedfeedfeed: no such hold now" in ran.err) == (0, True)
+
+
+def test_an_approval_that_comes_too_late_is_said(town: Town, run: Run) -> None:
+    populate(town, 2)
+    town.domain("d0.example", there=False, limits={"adminEmailDomains": ["elsewhere.example"]})
+    (hold,) = document(run("apply", *FILES, "-o", "json"))["holds"]
+    prefix = {"sqlite": "mdc_", "postgresql": "maildomain_controller."}[town.mail.dialect]
+    town.mail.execute(f"UPDATE {prefix}hold SET expires_at = since")
+    late = run("apply", *FILES, "--approve", hold["id"])
+    assert (late.code, f"--approve {hold['id']}: no such hold now" in late.err) == (5, True)
+    (new,) = document(run("plan", *FILES, "-o", "json"))["holds"]
+    soon = run("apply", *FILES, "--approve", new["id"])
+    assert (soon.code, soon.err) == (0, "")
+
+
+def test_who_probably_undoes_what_is_written_is_said(town: Town, run: Run) -> None:
+    town.domain("d0.example")
+    town.person("ada@d0.example", "d0.example")
+    for _ in range(3):
+        assert run("apply", *FILES).err == ""
+        town.mail.execute("DELETE FROM messages_maildomainaccess")
+    ran = run("apply", *FILES)
+    assert ran.err == f"warning: MailDomain default/d0.example: Contested: {Reason.CONTESTED.text}\n"
+    assert "mail application at login" in ran.err
+
+
+@pytest.mark.parametrize("options", [("--what-if", "empty"), ("--as-if", "Withdraw")])
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_what_is_only_supposed_asks_for_no_approval(town: Town, run: Run, options: tuple[str, str], form: str) -> None:
+    populate(town)
+    assert run("apply", *FILES).code == 0
+    supposed = run("plan", *FILES, *options, "-o", form)
+    assert supposed.code == 5
+    assert "supposed: " in supposed.out
+    assert "approve" not in supposed.out
 
 
 def test_what_if_asks_nobody_and_shows_where_the_limits_would_stop_it(town: Town, run: Run) -> None:
