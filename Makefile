@@ -23,8 +23,8 @@ sandbox: install ## Show the whole story on this machine: no cluster, no network
 test: install ## Run all tests; the end-to-end layer where `make envtest` has built the API server
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-proof: install ## Play 20,000 steps of generated worlds; the number of rights that were lost by accident
-	MDC_PROOF_STEPS=20000 $(BIN)/pytest tests/proofs -k nobody_loses
+proof: install ## Play 20,000 steps of generated worlds, or MDC_PROOF_STEPS; the number of rights that were lost by accident
+	MDC_PROOF_STEPS=$${MDC_PROOF_STEPS:-20000} $(BIN)/pytest tests/proofs -k nobody_loses
 
 lint: install ## Check style, types and layers
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from controller.errors import DatabaseUnavailable, InvalidInput, Problem, SecretMissing
@@ -140,10 +141,26 @@ def _read_environment(model: type[SettingsT]) -> SettingsT:
         return model()
     except ValidationError as error:
         problems = (
-            Problem("environment", _variable(detail["loc"]), f"is not usable ({detail['type']})", detail["msg"])
+            Problem("environment", _variable(detail["loc"]), "is not usable", _remedy(detail))
             for detail in error.errors(include_input=False, include_url=False)
         )
         raise InvalidInput(*problems) from None
+
+
+_REMEDIES = {
+    "bool_parsing": "write true or false",
+    "int_parsing": "write a whole number",
+    "greater_than_equal": "write {ge} or more",
+    "less_than_equal": "write {le} or less",
+    "literal_error": "write {expected}",
+    "string_pattern_mismatch": "write a text that matches {pattern}",
+}
+"""What to do about each pydantic error that a setting can raise."""
+
+
+def _remedy(detail: ErrorDetails) -> str:
+    remedy = _REMEDIES.get(detail["type"])
+    return remedy.format_map(detail.get("ctx", {})) if remedy is not None else detail["msg"]
 
 
 def database_url(settings: Settings, given: str | None = None) -> Callable[[], str]:

@@ -17,7 +17,8 @@ from controller.sandbox.deploycenter import Account, Double, Organization, World
 from tests.support.apiproxy import ApiProxy, Asked
 from tests.support.apiserver import ControlPlane
 from tests.support.kubectl import Kubectl
-from tests.support.town import KEY, SIRET, Town, founded, manifest
+from tests.support.privacy import KEY
+from tests.support.town import SIRET, Town, founded, manifest
 
 MINE = "mine.example"
 TARGET = "target.example"

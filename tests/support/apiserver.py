@@ -6,6 +6,7 @@ a pod. `ControlPlane.delete_namespace` does by itself what a test needs of that.
 
 import contextlib
 import http.client
+import json
 import secrets
 import shutil
 import socket
@@ -20,6 +21,7 @@ from typing import Self
 from tests.envtest import build
 from tests.support.api import Api, ApiError
 from tests.support.kubectl import Kubectl, kubeconfig
+from tests.support.privacy import revealed
 
 LOOPBACK = "127.0.0.1"
 ADMIN_TOKEN = "the-administrator-of-the-tests"
@@ -158,11 +160,15 @@ class ControlPlane:
 
     @contextlib.contextmanager
     def namespace(self, prefix: str = "test") -> Iterator[str]:
-        """A namespace with a name that was never used, while the body runs; afterwards it is gone with all it held."""
+        """A namespace with a name that was never used, while the body runs; afterwards it is gone with all it held.
+
+        What our statuses and the events in it have told then must name nobody.
+        """
         name = f"{prefix}-{secrets.token_hex(4)}"
         self.create_namespace(name)
         try:
             yield name
+            assert not (named := revealed(self.told_in(name))), f"statuses or events name {named}"
         finally:
             self.delete_namespace(name)
 
@@ -177,6 +183,17 @@ class ControlPlane:
             with gone():
                 self.api.ask("DELETE", collection.format(name))
         self.api.ask("PUT", f"{path}/finalize", {"metadata": {"name": name}, "spec": {"finalizers": []}})
+
+    def told_in(self, namespace: str) -> str:
+        """The statuses of our objects and the events of one namespace; what people have declared is theirs to show."""
+        told: list[object] = []
+        for collection in self.api.namespaced():
+            events = collection.endswith("/events")
+            if events or "/maildomain.dev/" in collection:
+                with gone():
+                    found = self.api.ask("GET", collection.format(namespace))["items"]
+                    told += [item if events else item.get("status") for item in found]
+        return json.dumps(told)
 
     def restart(self) -> None:
         """A new API server process on the same address, with the same data, keys and certificate."""

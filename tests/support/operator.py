@@ -91,11 +91,12 @@ class OperatorProcess:
         return self
 
     def __exit__(self, failure: object, *_: object) -> None:
+        measured = self._measured() if failure is None else ""
         self._group.kill()
         if self._process is not None:
             self._process.wait()
         if failure is None:
-            assert revealed(self.text()) == []
+            assert not (named := revealed(self.text() + measured)), f"log or metrics name {named}"
 
     def start(self) -> None:
         """Start it; nothing is awaited."""
@@ -150,6 +151,12 @@ class OperatorProcess:
         wanted = f"maildomain_{name}{{{written}}} " if written else f"maildomain_{name} "
         lines = (answer[1] if answer else "").splitlines()
         return next((float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted)), None)
+
+    def _measured(self) -> str:
+        """Its metrics, while it runs."""
+        runs = self._process is not None and self._process.poll() is None
+        answer = self.get("/metrics") if runs else None
+        return answer[1] if answer is not None else ""
 
     def terminate(self, timeout: float = STOP) -> int:
         """Ask it to end, as the kubelet does, and return its exit code. Raises OperatorError."""

@@ -10,12 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 SUB = "sub-of-"
 """How the subject of each person of a test begins who has one."""
 
+KEY = "e2e-key-that-must-not-be-seen"
+"""Of the entitlement service, in the end-to-end layer."""
+
 _EMAIL = re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
 
 
 def revealed(text: str, *keys: str) -> list[str]:
-    """Every e-mail, subject and key in a text; the masked ones are none."""
-    return [*_EMAIL.findall(text), *(word for word in (SUB, *keys) if word in text)]
+    """Every e-mail, subject and key in a text, of `keys` as well; the masked ones are none."""
+    return [*_EMAIL.findall(text), *(word for word in (SUB, KEY, *keys) if word in text)]
 
 
 class Inbox:

@@ -13,13 +13,12 @@ from tests.support.apiserver import ControlPlane
 from tests.support.database import MailWorld, fresh_database
 from tests.support.kubectl import Kubectl, Resource
 from tests.support.operator import OperatorProcess, let_read_secrets
-from tests.support.privacy import SUB
+from tests.support.privacy import KEY, SUB
 from tests.support.roles import least_privileged
 
 SIRET = "21590350100017"
 DATABASE_ROLE = "mdc_e2e_controller"
 """As whom operators and commands reach the database: under the shipped GRANTS and nothing else."""
-KEY = "e2e-key-that-must-not-be-seen"
 DEADLINE = 60.0
 
 
