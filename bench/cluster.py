@@ -36,6 +36,8 @@ EDITS = 5
 LONGEST = 1_800.0
 NAMESPACE = "bench"
 MERGE = "application/merge-patch+json"
+IMAGE = {"MALLOC_ARENA_MAX": "1"}
+"""What the image sets."""
 
 
 def run() -> list[Row]:
@@ -55,7 +57,7 @@ def run() -> list[Row]:
         kubeconfig = install(control_plane)
         # It goes with the server.
         control_plane.kubectl.run("create", "namespace", NAMESPACE)
-        operator = OperatorProcess(Path(folder), kubeconfig, reached, MDC_SOURCE_NAMESPACES=NAMESPACE)
+        operator = OperatorProcess(Path(folder), kubeconfig, reached, MDC_SOURCE_NAMESPACES=NAMESPACE, **IMAGE)
         os.environ["KUBECONFIG"] = str(control_plane.admin_kubeconfig)
         return asyncio.run(_measure(operator, MailWorld(url)))
 

@@ -147,7 +147,7 @@ def read_domains(connection: Connection, application: Application) -> tuple[Mail
     )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def texts(stored: str) -> Mapping[str, str]:
     """The texts of a JSON mapping. Whatever else a column holds says nothing."""
     try:
@@ -195,7 +195,7 @@ def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, O
 
 def _by_parts(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[Row[*tuple[Any, ...]]]:
     """The rows of a long result, which are gone as soon as they are read."""
-    for part in connection.execute(statement).partitions(PART):
+    for part in connection.execute(statement, execution_options={"yield_per": PART}).partitions():
         yield from part
 
 

@@ -134,6 +134,7 @@ def compare(
     vanished = {user for user in absent if _contest(snapshot, located.row.id, user).vanished}
     judged = [(row, view.reason_to_keep(row)) for row in admins if row.user not in denied]
     foreign = [row for row, keep in judged if keep is not None and row.id not in owned]
+    settled = frozenset([row.id for row, keep in judged if keep not in _OPEN])
     return Difference(
         located,
         desired=desired,
@@ -146,7 +147,8 @@ def compare(
         adoptable=_adoptable(domain, foreign, desired, view),
         suspects=tuple([view.suspect(row) for row, keep in judged if keep is None]),
         denied=tuple([row for row in admins if row.user in denied]),
-        settled=frozenset([row.id for row, keep in judged if keep not in _OPEN]),
+        # In nearly each of ten thousand domains they are the same, and held once.
+        settled=owned if settled == owned else settled,
         protected=sum([row.user in protected for row in admins]),
         pinned=sum([row.id in snapshot.pins for row in admins]),
         contested=len(vanished) + sum([keep is KeepReason.CONTESTED for _, keep in judged]),

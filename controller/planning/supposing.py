@@ -23,7 +23,9 @@ def supposing(question: Question, said: Verdict, sources: Collection[ResourceKey
 
 def _saying(state: SourceState, said: Verdict, question: Question) -> SourceState:
     now, before = question.now, question.now - state.spec.confirm_revocations.after.total_seconds()
-    users = question.snapshot.users.values()
+    # Nobody is named, so that what it says matters only of those who hold something.
+    holders = {access.user for rows in question.snapshot.accesses.values() for access in rows}
+    users = (question.snapshot.users[user] for user in holders & question.snapshot.users.keys())
     answers = {
         user.id: Answer(user.id, user.email, state.key, said, now, before) for user in users if user.email is not None
     }

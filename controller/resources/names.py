@@ -77,7 +77,8 @@ class Email:
         """The form in which two addresses are compared: A-Z folded, the domain part in its canonical form."""
         text = self._text.strip()
         if text.isascii():
-            return text.lower()
+            # Nearly all are stored so: a key of its own would double what a hundred thousand of them take.
+            return text if text.islower() else text.lower()
         local, at, host = text.rpartition("@")
         return fold(local) + at + (canonical_domain(host) or fold(host))
 

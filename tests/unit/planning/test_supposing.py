@@ -105,13 +105,16 @@ def test_a_supposed_answer_is_planned_like_a_real_one(said: Entitled | Unavailab
 def test_a_supposed_answer_is_the_word_of_a_wave_that_has_just_ended(
     said: Entitled | Unavailable, *, sound: bool
 ) -> None:
-    """Confirmed, about everybody who can be asked about and each canary, however the source was before."""
+    """Confirmed, about each canary and everybody who holds something, however the source was before."""
     world = PlanningWorld()
     key = world.add_source(canaries=[{"email": "Canary@x.fr", "domains": ["x.fr"]}])
     other = world.add_source("second")
     world.states[key] = {"gathered": False, "judging": False, "complete": not sound, "refusal": AnswerReason.TIMEOUT}
     world.user("ada@x.fr")
-    world.user(None)
+    world.user("bob@x.fr")
+    world.domain("x.fr")
+    world.admin("ada", "x.fr")
+    world.admin(world.user(None, name="nobody"), "x.fr")
     question = world.question()
     answer = Answer(UserId("ada"), Email("ada@x.fr"), key, said, world.now, world.now - 30)
     assert supposing(question, said, {key}).sources == {
