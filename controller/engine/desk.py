@@ -231,6 +231,9 @@ class Desk:
         """The wave is over: its outcome is carried out, held or failed."""
         self.finished = self.number
         self.phase = Phase.IDLE
+        if not self._urgent:
+            # What has held everybody keeps the room for them.
+            self._urgent = OrderedDict()
 
     def refuse(self, reason: AnswerReason, now: float) -> None:
         """The service refused us altogether: the sweep stops, and the wave with it.

@@ -11,12 +11,15 @@ from typing import Any
 
 import kopf
 
-from controller.cluster.cluster import PAGE, Cluster
+from controller.cluster.cluster import Cluster
 from controller.errors import ClusterUnavailable, ControllerError, NotAuthorized
 from controller.resources.model import GROUP, VERSION, Kind
 
 BACKOFFS = (1.0, 2.0, 3.0, 5.0, 8.0)
 """Seconds between attempts before a refusal counts as lasting. An API server that is away never does."""
+
+PAGE = 100
+"""Objects of one page of kopf's lists. It reads on while objects of the page before are still being handled."""
 
 CLOSING = 10.0
 """Seconds that the watches have to end; what is left then ends with the process."""
@@ -165,7 +168,6 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = BACKOFFS
-    # Ten thousand objects at once would be most of our memory.
     settings.watching.chunk_size = PAGE
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
