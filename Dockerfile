@@ -17,7 +17,8 @@ FROM python:3.11-slim
 COPY --from=build /opt/maildomain-controller /opt/maildomain-controller
 ENV PATH=/opt/maildomain-controller/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    MALLOC_ARENA_MAX=1
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_MMAP_THRESHOLD_=131072
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["maildomain-controller"]

@@ -36,7 +36,7 @@ EDITS = 5
 LONGEST = 1_800.0
 NAMESPACE = "bench"
 MERGE = "application/merge-patch+json"
-IMAGE = {"MALLOC_ARENA_MAX": "1"}
+IMAGE = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
 """What the image sets."""
 
 

@@ -107,7 +107,7 @@ def _users(database: "MailDatabase", user: str) -> frozenset[UserId]:
     """The users of an e-mail, or the one whose id it is: also one who is gone by now."""
     if "@" not in user:
         return frozenset({UserId(user)})
-    return frozenset(identify(database.snapshot((), ()).users).by_key.get(Email(user).key, ()))
+    return identify(database.snapshot((), ()).users).matching([Email(user)])
 
 
 class ShownEvidence(Part):

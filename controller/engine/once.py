@@ -213,7 +213,7 @@ class _Run:
     def _whom(self, snapshot: Snapshot, standings: Sequence[Standing]) -> Mapping[ResourceKey, Collection[UserId]]:
         only = self.options.only
         if only is not None:
-            meant = identify(snapshot.users).by_key.get(Email(only).key, (UserId(only),))
+            meant = identify(snapshot.users).having(Email(only)) or (UserId(only),)
             return dict.fromkeys(self.open, meant)
         if self.options.holders_only:
             held = holders(standings, snapshot)

@@ -61,7 +61,7 @@ def explain(question: Question, decided: Plan, email: Email, domain: DomainName)
     """Explain one access of one person; `decided` is the plan of the same question."""
     snapshot = question.snapshot
     identities = identify(snapshot.users)
-    users = identities.by_key.get(email.key, ())
+    users = identities.having(email)
     planned = _planned(decided, domain)
     user = next((user for user in users if snapshot.users[user].active), users[0] if users else None)
     row = locate(snapshot.domains).get(domain, NOWHERE).row

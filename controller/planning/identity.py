@@ -11,29 +11,39 @@ from controller.resources.names import Email
 class Identities:
     """All users, looked up by e-mail. Matching folds A-Z and IDNA only (invariant 7)."""
 
-    by_key: Mapping[str, tuple[UserId, ...]]
-    """Users of any state, by `Email.key`."""
+    first: Mapping[str, UserId]
+    """The first user of any state, by `Email.key`."""
+    sharing: Mapping[str, tuple[UserId, ...]]
+    """All of them, where they are several: nearly none of a hundred thousand shares."""
     ambiguous: frozenset[UserId]
     """Active users who share their e-mail with another active user: never granted anything."""
 
+    def having(self, email: Email) -> tuple[UserId, ...]:
+        """Every user, active or not, who has this e-mail."""
+        first = self.first.get(email.key)
+        return self.sharing.get(email.key, (first,)) if first is not None else ()
+
     def matching(self, emails: Iterable[Email]) -> frozenset[UserId]:
         """Every user, active or not, whose e-mail is one of these. For protected and denied administrators."""
-        return frozenset(user for email in emails for user in self.by_key.get(email.key, ()))
+        return frozenset(user for email in emails for user in self.having(email))
 
     def unmatched(self, emails: Iterable[Email]) -> int:
         """How many of these e-mails belong to nobody yet (D1: pending, never created)."""
-        return sum(email.key not in self.by_key for email in emails)
+        return sum(email.key not in self.first for email in emails)
 
 
 def identify(users: Mapping[UserId, User]) -> Identities:
     """Index the users by e-mail. Users without one match nothing and are never asked (D24)."""
-    by_key: dict[str, tuple[UserId, ...]] = {}
+    found: dict[str, UserId] = {}
+    sharing: dict[str, tuple[UserId, ...]] = {}
     for user in users.values():
         if user.email is not None:
             key = user.email.key
-            by_key[key] = (*by_key[key], user.id) if key in by_key else (user.id,)
-    shared = (tuple(user for user in group if users[user].active) for group in by_key.values() if len(group) > 1)
-    return Identities(by_key, frozenset(user for group in shared if len(group) > 1 for user in group))
+            first = found.setdefault(key, user.id)
+            if first != user.id:
+                sharing[key] = (*sharing.get(key, (first,)), user.id)
+    active = (tuple(user for user in group if users[user].active) for group in sharing.values())
+    return Identities(found, sharing, frozenset(user for group in active if len(group) > 1 for user in group))
 
 
 def askable(user: User) -> bool:
