@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.envtest import build
 from tests.support.api import Api, ApiError
@@ -190,10 +190,24 @@ class ControlPlane:
         for collection in self.api.namespaced():
             events = collection.endswith("/events")
             if events or "/maildomain.dev/" in collection:
-                with gone():
-                    found = self.api.ask("GET", collection.format(namespace))["items"]
-                    told += [item if events else item.get("status") for item in found]
+                found = self._found(collection.format(namespace))
+                told += [item if events else item.get("status") for item in found]
         return json.dumps(told)
+
+    def _found(self, collection: str) -> list[dict[str, Any]]:
+        """All of a collection; nothing of a kind that is deleted itself. Waits for the storage of one that is new."""
+        deadline = time.monotonic() + START_DEADLINE
+        while True:
+            try:
+                found: list[dict[str, Any]] = self.api.ask("GET", collection)["items"]
+            except ApiError as error:
+                if error.code == http.HTTPStatus.NOT_FOUND:
+                    return []
+                if error.code != http.HTTPStatus.TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return found
 
     def restart(self) -> None:
         """A new API server process on the same address, with the same data, keys and certificate."""
