@@ -149,7 +149,7 @@ class MemoryDatabase:
         """No webhook ever comes."""
         return frozenset()
 
-    def snapshot(self, names: Collection[DomainName], windows: Collection[timedelta], *, anew: bool) -> Snapshot:
+    def snapshot(self, names: Collection[DomainName], windows: Collection[timedelta], *, anew: bool = True) -> Snapshot:
         """Everything, at the database's time."""
         self._tell_time()
         contests = self._contests()
