@@ -166,6 +166,16 @@ def test_a_wrong_canary_freezes_revocations_and_is_said(town: Town, run: Run) ->
     assert len(town.mail.admins_of(domain)) == 1
 
 
+def test_canaries_are_asked_about_before_everybody_else(town: Town, run: Run) -> None:
+    people = populate(town)
+    town.source(canaries=[{"email": "canari@x.fr", "domains": []}, {"email": "personne@x.fr", "domains": []}])
+    assert run("apply", *FILES).code == 0
+    order = list(town.double.asked)
+    assert len(order) == len(people) + 2
+    # As many are under way at once as `concurrency` allows: 8.
+    assert {"canari@x.fr", "personne@x.fr"} <= set(order[:8])
+
+
 def test_an_unknown_approval_is_said(town: Town, run: Run) -> None:
     populate(town, 2)
     ran = run("apply", *FILES, "--approve", "feedfeedfeed")

@@ -29,6 +29,15 @@ def vanish(database: MailDatabase, world: MailWorld, row: Access) -> None:
     write(database, Changes(forgotten=(row.id,)))
 
 
+def age(world: MailWorld, hours: int) -> None:
+    """What was written is older by so much."""
+    table, earlier = {
+        "postgresql": ("maildomain_controller.journal", f"at - interval '{hours} hours'"),
+        "sqlite": ("mdc_journal", f"strftime('%Y-%m-%d %H:%M:%f', at, '-{hours} hours') || '000'"),
+    }[world.dialect]
+    world.execute(f"UPDATE {table} SET at = {earlier}")
+
+
 def contests(database: MailDatabase) -> dict[Holding, Contest]:
     return dict(database.snapshot({X}, ()).contests)
 
@@ -63,10 +72,9 @@ def test_an_emergency_removal_is_no_contest(database: MailDatabase, world: MailW
 def test_after_a_day_it_is_tried_again(database: MailDatabase, world: MailWorld, pair: Holding) -> None:
     for _ in range(3):
         vanish(database, world, give(database, pair))
-    assert contests(database) != {}
-    table = "maildomain_controller.journal" if world.dialect == "postgresql" else "mdc_journal"
-    world.execute(f"UPDATE {table} SET at = '2024-05-06 07:08:09.000000'")
-    assert contests(database) == {}
+    for hours, found in ((23, {pair: Contest(vanished=True)}), (2, {})):
+        age(world, hours)
+        assert contests(database) == found
 
 
 def test_the_ledger_keeps_the_sealed_e_mail_and_one_database_has_one_key(
