@@ -279,8 +279,7 @@ def _admitted(arrivals: Iterable[Arrival], admissions: Admissions) -> Iterator[A
     """Those that wait for nobody, with the hold whose approval they needed."""
     for item in arrivals:
         if item.holding not in admissions.held:
-            hold = admissions.let_through.get(item.holding)
-            yield item if hold is None else replace(item, hold=hold)
+            yield replace(item, hold=admissions.let_through.get(item.holding))
 
 
 def _revocations(draft: Draft, executed: Sequence[OpenCase]) -> tuple[Revocation, ...]:
