@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.envtest import build
-from tests.support.apiserver import ControlPlane
+from tests.support.apiserver import Assets, ControlPlane
 from tests.support.crd import KINDS
-from tests.support.operator import ROOT, install
+from tests.support.operator import ROOT
 from tests.support.town import manifest
 
 CHART = ROOT / "manifests" / "helm"
@@ -20,11 +20,17 @@ Helm = Callable[..., None]
 
 
 @pytest.fixture
-def helm(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Helm]:
-    """Helm in a cluster that knows nothing of ours; what other tests work with is there again afterwards."""
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An API server that knows nothing of ours. What the others work with can't be taken away from under them."""
+    with ControlPlane(Assets.find(), tmp_path_factory.mktemp("bare")) as running:
+        yield running
+
+
+@pytest.fixture
+def helm(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Helm:
+    """Helm, as the administrator of the cluster."""
     program = build.find_tool("helm")
     assert program is not None, "there is no helm: run `make envtest`, which builds it"
-    control_plane.kubectl.delete(ROOT / "crds")
     environment = {"KUBECONFIG": str(control_plane.admin_kubeconfig), "HOME": str(tmp_path)}
 
     def run(*arguments: str) -> None:
@@ -32,11 +38,7 @@ def helm(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterato
         ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert ran.returncode == 0, ran.stderr
 
-    try:
-        yield run
-    finally:
-        control_plane.kubectl.delete(ROOT / "crds")
-        install(control_plane)
+    return run
 
 
 def test_the_kinds_and_what_is_declared_stay_when_it_is_uninstalled_and_serve_the_next_release(

@@ -139,7 +139,7 @@ def status_of(kind: str) -> dict[str, Any]:
         reachable = ready | {"type": "Reachable", "status": "True", "reason": "Answering"}
         wave = {"startedAt": NOW, "finishedAt": NOW, **counts}
         radius = {"accesses": 7, "domains": 3, "stoppedAfter": 2}
-        told = {"wave": wave, "estimatedRound": rounds, "blastRadius": radius, "epoch": 3}
+        told = {"wave": wave, "estimatedRound": rounds, "blastRadius": radius, "epoch": 3, "journal": 41}
         return common | told | {"conditions": [ready, reachable]}
     people = ("desired", "actual", "owned", "foreign", "pending", "ambiguous")
     names = (*people, "protected", "contested", "pinned", "denied", "suspected", "held")
