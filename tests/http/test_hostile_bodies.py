@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from controller.entitlements.answer import Received, read_answer
 from controller.planning.facts import AnswerReason, Entitled, Malformed, Verdict
+from controller.resources.names import DomainName
 from tests.support.deploycenter import opened, subject
 from tests.support.strictjson import Members, NotStrictError, Number, read_strictly, repeats_somewhere
 
@@ -212,7 +213,7 @@ def test_what_is_said_plainly_is_heard(names: list[str], ascii_only: bool, data:
     body = json.dumps(document, ensure_ascii=ascii_only).encode()
     expected = proved(body)
     assert expected is not None
-    assert read_answer(Received(200, JSON, body)).verdict == Entitled(frozenset(expected))  # type: ignore[arg-type]  # plain texts
+    assert read_answer(Received(200, JSON, body)).verdict == Entitled(frozenset(map(DomainName, expected)))
 
 
 @pytest.mark.parametrize(

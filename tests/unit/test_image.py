@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cluster import IMAGE
 from tests.support.crd import ROOT
 
 COMMANDS = ("maildomain-controller", "kubectl-maildomain")
@@ -146,3 +147,9 @@ def test_the_package_runs_from_the_wheel(environment: Path) -> None:
 def borrowed() -> dict[str, str]:
     # As a plain path: the .pth file that leads to this checkout is not followed from there.
     return {"PYTHONPATH": sysconfig.get_path("purelib"), "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def test_the_bench_runs_the_operator_with_the_memory_settings_of_the_image() -> None:
+    said = dict(pair.split("=", 1) for step in steps() if step.word == "ENV" for pair in step.rest.split())
+    assert IMAGE.items() <= said.items()
+    assert IMAGE.keys() == {name for name in said if name.startswith("MALLOC_")}

@@ -77,7 +77,9 @@ def reporting(transport: Sent) -> Iterator[Sent]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logging("json", "DEBUG")
-    logging.StreamHandler.setStream(root.handlers[0], transport.log)  # type: ignore[arg-type]  # it is one
+    ours = root.handlers[0]
+    assert isinstance(ours, logging.StreamHandler)
+    ours.setStream(transport.log)
     REPORTS.open(ReportSettings.model_validate({"sentry_dsn": DSN, "sentry_environment": "test"}), transport)
     yield transport
     REPORTS.close()
