@@ -62,15 +62,20 @@ class Watch:
             async with asyncio.timeout(CLOSING):
                 await kopf.run_tasks(self._tasks, ignored=self._older)
         except TimeoutError:
-            self._raise_failure()
+            failure = self._failure
         except Exception as error:  # noqa: BLE001  # kopf does not publish its errors
-            raise explained(error) from None
+            # Watches that are left behind stumble over what the end has closed, and kopf raises anybody's error.
+            failure = self._failure or error
+        else:
+            return
+        if failure is not None:
+            raise explained(failure) from None
 
-    def _raise_failure(self) -> None:
-        ended = (task for task in self._tasks if task.done() and not task.cancelled())
-        error = next((error for task in ended if isinstance(error := task.exception(), Exception)), None)
-        if error is not None:
-            raise explained(error) from None
+    @property
+    def _failure(self) -> Exception | None:
+        """Why the first of them has ended, if not because it was told to."""
+        ended = (task.exception() for task in self._tasks if task.done() and not task.cancelled())
+        return next((error for error in ended if isinstance(error, Exception)), None)
 
 
 async def watch(cluster: Cluster, namespaces: Collection[str], notice: Notice) -> Watch:
@@ -104,9 +109,10 @@ def _unless_kopf_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
 
 
 def _is_of_kopf(error: BaseException | None) -> bool:
-    """Whether kopf's own code has raised it."""
-    frames = list(walk_tb(error.__traceback__)) if error is not None else []
-    return bool(frames) and str(frames[-1][0].f_globals.get("__name__")).startswith("kopf.")
+    """Whether kopf, or what it stands on, has raised it, and nothing of ours."""
+    frames = walk_tb(error.__traceback__) if error is not None else ()
+    rooms = {str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in frames}
+    return "kopf" in rooms and __name__.partition(".")[0] not in rooms
 
 
 def _registry(cluster: Cluster, notice: Notice) -> kopf.OperatorRegistry:
