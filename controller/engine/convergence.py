@@ -21,7 +21,7 @@ _Deed = tuple[str, str]
 class _Written:
     """What was last written of one domain."""
 
-    deeds: frozenset[_Deed]
+    deeds: tuple[_Deed, ...]
     at: float
     beat: Beat | None = None
     """The accesses as they were afterwards; None until they have been looked at."""
@@ -80,6 +80,7 @@ class Convergence:
         return key in self._stuck
 
 
-def _deeds(item: DomainPlan) -> frozenset[_Deed]:
+def _deeds(item: DomainPlan) -> tuple[_Deed, ...]:
+    """Planning is deterministic: the same deeds come in the same order."""
     grants = (("+", grant.user) for grant in item.grants)
-    return frozenset((*grants, *(("-", removal.access.id) for removal in item.revocations)))
+    return (*grants, *(("-", removal.access.id) for removal in item.revocations))

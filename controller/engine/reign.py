@@ -405,7 +405,6 @@ class Reign:
         self._removals.see(decision.plan.domains if wrote else (), self.desks)
         for desk in decision.judged:
             self._end_wave(desk)
-            await self._weigh(desk.key, decision.question)
         self._foundry.see(decision.plan.domains)
         seconds = self.around.clock() - started
         try:
@@ -526,7 +525,11 @@ class Reign:
             self._foundry.troubles,
             wrote,
         )
-        await self._teller.tell(self.listing, outcome)
+        await self._teller.tell_domains(self.listing, outcome)
+        # What was said before is forgotten by now: two plans of ten thousand domains are in memory, not three.
+        for desk in decision.judged:
+            await self._weigh(desk.key, decision.question)
+        await self._teller.tell_sources(self.listing, outcome)
         if not self._teller.waiting:
             self.around.introduced()
 

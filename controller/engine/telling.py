@@ -121,8 +121,8 @@ class Teller:
             key, accesses=radius.accesses, domains=radius.domains, stopped_after=radius.stopped_after
         )
 
-    async def tell(self, listing: Listing, outcome: Outcome) -> None:
-        """Statuses of domains first, of sources last: a poke is echoed when its outcome stands."""
+    async def tell_domains(self, listing: Listing, outcome: Outcome) -> None:
+        """Write the statuses of MailDomains, and of everything invalid."""
         now = self.utc()
         stalled = [
             report_stalled(item.kind, item.key, item.generation, self.told, Reason.INVALID_SPEC, now=now)
@@ -138,6 +138,10 @@ class Teller:
             if status == report.after:
                 said[report.target] = item, status
         self._said = said
+
+    async def tell_sources(self, listing: Listing, outcome: Outcome) -> None:
+        """Write the statuses of sources. They are the last: a poke is echoed when its outcome stands."""
+        now = self.utc()
         await self.publish([self._source(item, outcome, now) for item in listing.sources.values()])
         measure(self.metrics, outcome.plan, outcome.snapshot)
 

@@ -25,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Delete, Insert
 
-BATCH = 10_000
-"""Rows in one statement."""
+BATCH = 2_000
+"""Rows in one statement. A connection keeps as much memory as its longest statement has needed."""
 
 Row = Mapping[str, Any]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from controller.planning.cases import Docket, update_docket
 from controller.planning.difference import NOWHERE, Difference, Located, compare, withdrawing
@@ -16,9 +15,9 @@ from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import DomainName, ResourceKey
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """One declared domain, compared, with its cases brought up to date. What every judge asks for is found once."""
+    """One declared domain, compared, with its cases brought up to date."""
 
     standing: Standing
     mode: Mode
@@ -28,33 +27,33 @@ class Draft:
     difference: Difference
     docket: Docket = field(default_factory=Docket)
 
-    @cached_property
+    @property
     def key(self) -> ResourceKey:
         """The resource."""
         return self.standing.resource.key
 
-    @cached_property
+    @property
     def name(self) -> DomainName:
         """The domain."""
         return self.standing.resource.domain
 
-    @cached_property
+    @property
     def scope(self) -> Scope:
         """The resource as holds name it."""
         return Scope("MailDomain", self.key)
 
-    @cached_property
+    @property
     def acts(self) -> bool:
         """Whether anything may be written for it."""
         located = self.difference.located.row is not None
         return self.standing.admitted and located and not self.suspended and self.mode is not Mode.OBSERVE
 
-    @cached_property
+    @property
     def revokes(self) -> bool:
         """Whether revocations may be carried out."""
         return self.acts and self.mode in (Mode.ENFORCE, Mode.WITHDRAW)
 
-    @cached_property
+    @property
     def withdraws(self) -> bool:
         """Whether the domain is given up: no answer is asked for, and nothing goes without approval."""
         return self.acts and self.mode is Mode.WITHDRAW
