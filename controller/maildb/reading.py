@@ -83,14 +83,16 @@ def read_snapshot(
     wanted = [row.id for row in domains if canonical_domain(row.name) in names]
     holds = read_open_holds(connection, own, owner) if own else ()
     nothing: Mapping[timedelta, Mapping[Any, Any]] = {window: {} for window in windows}
+    # One text for each id, however many rows of whichever table name it.
+    same: dict[Any, Any] = {domain: domain for domain in wanted}
     return Snapshot(
         taken_at=now,
         epoch=read_epoch(connection, own, owner) if own else 0,
         migrated=migrated,
         users=users,
         domains=domains,
-        accesses=_accesses(connection, application, wanted, users),
-        ledger=_ledger(connection, own, owner) if own else {},
+        accesses=_accesses(connection, application, wanted, users, same),
+        ledger=_ledger(connection, own, owner, same) if own else {},
         cases=_cases(connection, own, owner) if own else (),
         holds=tuple(hold for hold in holds if kind_of(hold) != RESTRICTIONS),
         spent_holds=read_spent_holds(connection, own, owner) if own else frozenset(),
@@ -161,22 +163,25 @@ def texts(stored: str) -> Mapping[str, str]:
 
 
 def _accesses(
-    connection: Connection, application: Application, domains: Collection[DomainId], users: Mapping[UserId, User]
+    connection: Connection,
+    application: Application,
+    domains: Collection[DomainId],
+    users: Mapping[UserId, User],
+    same: dict[Any, Any],
 ) -> Mapping[DomainId, tuple[Access, ...]]:
     table = application.accesses.c
     statement = select(
         dashed(table.id), dashed(table.maildomain_id), dashed(table.user_id), table.role == application.shape.admin
     ).where(among(table.maildomain_id, list(domains), connection.dialect))
     found: dict[DomainId, list[Access]] = {domain: [] for domain in domains}
-    # One text for each domain and user, however many rows name it.
-    same = {domain: domain for domain in domains}
     for key, domain, user, admin in _by_parts(connection, statement):
         known = users.get(user)
-        found[domain].append(Access(key, same[domain], known.id if known else user, bool(admin)))
+        holder = same.setdefault(user, known.id if known else user)
+        found[domain].append(Access(same.setdefault(key, key), same[domain], holder, bool(admin)))
     return {domain: tuple(rows) for domain, rows in found.items() if rows}
 
 
-def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, Owned]:
+def _ledger(connection: Connection, own: Own, owner: str, same: dict[Any, Any]) -> Mapping[AccessId, Owned]:
     table = own.ledger.c
     statement = select(
         dashed(table.access_id),
@@ -187,10 +192,11 @@ def _ledger(connection: Connection, own: Own, owner: str) -> Mapping[AccessId, O
         table.identity,
     ).where(table.owner == owner)
     origins = {origin.value: origin for origin in Origin}
-    return {
-        access: Owned(access, domain, user, origins[origin], since, identity)
-        for access, domain, user, origin, since, identity in _by_parts(connection, statement)
-    }
+    found: dict[AccessId, Owned] = {}
+    for *ids, origin, since, identity in _by_parts(connection, statement):
+        access, domain, user = (same.setdefault(key, key) for key in ids)
+        found[access] = Owned(access, domain, user, origins[origin], since, identity)
+    return found
 
 
 def _by_parts(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[Row[*tuple[Any, ...]]]:
