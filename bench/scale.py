@@ -31,10 +31,10 @@ class Scale:
     declared: tuple[MailDomain, ...]
     sources: dict[ResourceKey, EntitlementSource]
 
-    def snapshot(self) -> Snapshot:
-        """Read the database."""
+    def snapshot(self, *, anew: bool = True) -> Snapshot:
+        """Read the database; users `anew`, or only if they have changed, as in the passes of the operator."""
         windows = {item.spec.limits.revocations.window for item in self.declared}
-        return self.database.snapshot({item.domain for item in self.declared}, windows)
+        return self.database.snapshot({item.domain for item in self.declared}, windows, anew=anew)
 
     def answers(self, snapshot: Snapshot) -> dict[UserId, Answer]:
         """Half of the users administer the domain of their e-mail; everybody has been asked just now."""

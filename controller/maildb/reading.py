@@ -191,12 +191,11 @@ def _ledger(connection: Connection, own: Own, owner: str, same: dict[Any, Any]) 
         type_coerce(table.since, Since()),
         table.identity,
     ).where(table.owner == owner)
-    origins = {origin.value: origin for origin in Origin}
-    found: dict[AccessId, Owned] = {}
-    for *ids, origin, since, identity in _by_parts(connection, statement):
-        access, domain, user = (same.setdefault(key, key) for key in ids)
-        found[access] = Owned(access, domain, user, origins[origin], since, identity)
-    return found
+    origins, text = {origin.value: origin for origin in Origin}, same.setdefault
+    return {
+        access: Owned(text(access, access), text(domain, domain), text(user, user), origins[origin], since, identity)
+        for access, domain, user, origin, since, identity in _by_parts(connection, statement)
+    }
 
 
 def _by_parts(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[Row[*tuple[Any, ...]]]:

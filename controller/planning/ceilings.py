@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from controller.planning.draft import Draft
+from controller.planning.draft import Arrivals, Draft
 from controller.planning.facts import Granted, Hold, Holding, Scope, Snapshot
 from controller.planning.guard import ADMIN_EMAIL_DOMAINS, ADOPTION, GRANTS, MAX_ADMINS, Bench
 from controller.resources.maildomain import AdoptionPolicy
@@ -49,14 +49,14 @@ class _Weighing:
 
     def weigh(self, drafts: Sequence[Draft]) -> None:
         """Judge what these domains would grant and adopt now, and note what has to wait."""
-        acting = [draft for draft in drafts if draft.acts and (draft.difference.missing or draft.difference.adoptable)]
-        for draft in acting:
+        acting = [(draft, arrivals) for draft in drafts if draft.acts and (arrivals := draft.arrivals)]
+        for draft, _ in acting:
             self._weigh_adoptions(draft)
-        self._weigh_sources(acting, drafts)
-        for draft in acting:
-            self._weigh_emails(draft)
+        self._weigh_sources([arrivals for _, arrivals in acting], drafts)
+        for draft, arrivals in acting:
+            self._weigh_emails(draft, arrivals)
             self._weigh_number(draft)
-        self.bench.use({holding for draft in acting for holding in draft.arrivals} - self.held.keys())
+        self.bench.use({holding for _, arrivals in acting for holding in arrivals} - self.held.keys())
 
     def _weigh_adoptions(self, draft: Draft) -> None:
         """A row that no source names becomes ours when a person says so."""
@@ -66,14 +66,14 @@ class _Weighing:
             self._hold(draft.scope, f"{ADOPTION} All", asked)
             self.approved |= asked - self.held.keys()
 
-    def _weigh_sources(self, acting: Sequence[Draft], drafts: Sequence[Draft]) -> None:
-        arrivals: dict[ResourceKey, set[Holding]] = defaultdict(set)
-        for draft in acting:
-            for holding, sources in draft.arrivals.items():
+    def _weigh_sources(self, arrivals: Sequence[Arrivals], drafts: Sequence[Draft]) -> None:
+        by_source: dict[ResourceKey, set[Holding]] = defaultdict(set)
+        for of_domain in arrivals:
+            for holding, sources in of_domain.items():
                 if holding not in self.held:
                     for key in sources:
-                        arrivals[key].add(holding)
-        for key, coming in sorted(arrivals.items()):
+                        by_source[key].add(holding)
+        for key, coming in sorted(by_source.items()):
             if self._exceeds(key, len(coming), drafts):
                 limit = f"{GRANTS} {TIMES_THE_USUAL}x the usual of a day"
                 self._hold(Scope("EntitlementSource", key), limit, coming - self.approved)
@@ -89,9 +89,9 @@ class _Weighing:
         rows = sum(len(draft.difference.admins) for draft in drafts if key in draft.standing.sources)
         return GRANTS_SHARE * today > rows
 
-    def _weigh_emails(self, draft: Draft) -> None:
+    def _weigh_emails(self, draft: Draft, arrivals: Arrivals) -> None:
         allowed = draft.standing.resource.spec.limits.admin_email_domains
-        outside = strangers(draft.arrivals, allowed, self.snapshot)
+        outside = strangers(arrivals, allowed, self.snapshot)
         self._hold(draft.scope, ADMIN_EMAIL_DOMAINS, outside - self.held.keys() - self.approved)
 
     def _weigh_number(self, draft: Draft) -> None:

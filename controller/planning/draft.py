@@ -14,6 +14,9 @@ from controller.resources.conditions import Reason
 from controller.resources.maildomain import MailDomain, Mode
 from controller.resources.names import DomainName, ResourceKey
 
+Arrivals = Mapping[Holding, tuple[ResourceKey, ...]]
+"""Who would become an administrator of ours, with the sources that say so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -64,8 +67,8 @@ class Draft:
         return frozenset(grant.holding for grant in self.difference.missing)
 
     @property
-    def arrivals(self) -> Mapping[Holding, tuple[ResourceKey, ...]]:
-        """What would become ours, granted or adopted, with the sources that say so."""
+    def arrivals(self) -> Arrivals:
+        """What would become ours, granted or adopted."""
         granted = {grant.holding: grant.sources for grant in self.difference.missing}
         return granted | {item.holding: item.sources for item in self.difference.adoptable}
 

@@ -6,7 +6,7 @@ A pure function without I/O: it is given everything, the clock included, and giv
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -184,7 +184,7 @@ def _judge(drafts: Sequence[Draft], question: Question, voices: Mapping[Resource
         bench.keep(question.snapshot.holds)
         return _Verdict()
     admissions = ceilings(drafts, question.snapshot, bench)
-    granted = {draft.key: len(draft.wanted - admissions.held.keys()) for draft in drafts if draft.acts}
+    granted = {draft.key: len(_admitted(draft.difference.missing, admissions)) for draft in drafts if draft.acts}
     withdrawals = [judge_withdrawal(draft.scope, draft.docket.open, bench) for draft in drafts if draft.withdraws]
     changes = _terms_changed(drafts, question)
     session = convene(drafts, voices, question.snapshot, granted, changes)
@@ -261,25 +261,26 @@ def _plan_domain(
     executed = verdict.executed.get(draft.key, ())
     waiting = verdict.remaining(draft)
     held_cases = [case for case in waiting if case.state is CaseState.HELD and case.hold in verdict.holds]
-    grants = tuple(_admitted(difference.missing, verdict.admissions))
+    grants = _admitted(difference.missing, verdict.admissions)
     return replace(
         found,
         grants=grants,
-        adoptions=tuple(_admitted(difference.adoptable, verdict.admissions)),
+        adoptions=_admitted(difference.adoptable, verdict.admissions),
         revocations=_revocations(draft, executed),
         held=_held(draft, held_cases, verdict),
         suspected=len(waiting) - len(held_cases),
         suppressed_revocations=0 if draft.revokes else removable,
-        restored=sum(grant.holding in lost for grant in grants),
+        restored=sum(grant.holding in lost for grant in grants) if lost else 0,
         halted=halted,
     )
 
 
-def _admitted(arrivals: Iterable[Arrival], admissions: Admissions) -> Iterator[Arrival]:
+def _admitted(arrivals: tuple[Arrival, ...], admissions: Admissions) -> tuple[Arrival, ...]:
     """Those that wait for nobody, with the hold whose approval they needed."""
-    for item in arrivals:
-        if item.holding not in admissions.held:
-            yield replace(item, hold=admissions.let_through.get(item.holding))
+    held, let_through = admissions.held, admissions.let_through
+    if not held and not let_through:
+        return arrivals
+    return tuple(replace(item, hold=let_through.get(item.holding)) for item in arrivals if item.holding not in held)
 
 
 def _revocations(draft: Draft, executed: Sequence[OpenCase]) -> tuple[Revocation, ...]:
@@ -303,7 +304,11 @@ def _held(draft: Draft, cases: Sequence[Case], verdict: _Verdict) -> tuple[Held,
     reason = "Withdrawn" if draft.withdraws else "NotEntitled"
     revocations = [Held(case.user, reason, verdict.holds[case.hold]) for case in cases if case.hold]
     waiting = verdict.admissions.held
-    grants = [Held(access.user, "Entitled", waiting[access]) for access in sorted(draft.wanted) if access in waiting]
+    grants = [
+        Held(grant.user, "Entitled", waiting[grant.holding])
+        for grant in draft.difference.missing
+        if grant.holding in waiting
+    ]
     adoptions = [
         Held(item.access.user, item.reason.value, waiting[item.holding])
         for item in draft.difference.adoptable
