@@ -557,8 +557,12 @@ class Machine(RuleBasedStateMachine):
         before, patches = self.stage.scenery(), len(self.operating.world.patches)
         self._wave()
         assert self.stage.scenery() == before, "in sync means no write (invariant 4)"
-        told = {kind for kind, _ in self.operating.world.patches[patches:]}
-        assert told <= {Kind.SOURCE}, "in sync means no status but the heartbeat (invariant 4)"
+        told = {
+            key.name.replace("-", ".") for kind, key in self.operating.world.patches[patches:] if kind is Kind.DOMAIN
+        }
+        # What a source that can't be opened has said grows old.
+        ageing = {name for name, policy in self.oracle.policies.items() if self.broken.keys() & {*policy.sources}}
+        assert told <= ageing, "in sync means no status but the heartbeat (invariant 4)"
 
     def _poke(self) -> None:
         """Everybody is asked about at once, not only who holds something."""
