@@ -144,6 +144,7 @@ class Machine(RuleBasedStateMachine):
             elif kind == "partial":
                 meaning = "partial"
             self.oracle.said[name, email].append(Said(self.now, meaning, names))
+            self.oracle.counts["poisoned asks"] += kind == "poison"
 
         return WireSource(ResourceKey("default", name), heard=heard)
 
@@ -427,6 +428,7 @@ class Machine(RuleBasedStateMachine):
         if self.altered is known:
             self.stage.alter(known=known)
             self.altered, self.looks = not known, 0
+            self.oracle.counts["unknown schemas"] += not known
 
     @rule(hours=st.sampled_from([1, 30]))
     def roll_back(self, hours: int) -> None:
@@ -596,6 +598,7 @@ class Machine(RuleBasedStateMachine):
         self._idle()
         self.oracle.counts["steps"] += 1
         statuses = [body["status"] for found in self.operating.world.objects.values() for body in found.values()]
+        self.oracle.counts["steps with poison"] += bool(self.broken)
         self.oracle.counts["steps with a hold"] += any(status.get("hold") for status in statuses)
         self.oracle.see(self.stage.scenery(), self.clock)
         notes = self.operating.world.notes
@@ -614,6 +617,7 @@ class Machine(RuleBasedStateMachine):
     def _idle(self) -> None:
         """Where nothing has changed since the last pass, another look at everything changes nothing (invariant 4)."""
         looks, self.looks = self.looks, 0
+        self.oracle.counts["idle passes"] += bool(looks)
         for left in reversed(range(looks)):
             writes, patches = len(self.planned), len(self.operating.world.patches)
             self.operating.reign.notice()
