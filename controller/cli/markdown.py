@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from controller.cli.document import Domain, PlanDocument, ServiceChange
-from controller.cli.wording import Command, approval, frozen, has_changes, service_lines, summary
+from controller.cli.wording import Command, approval, frozen, has_changes, left, service_lines, summary
 
 
 def to_markdown(document: PlanDocument, command: Command) -> str:
@@ -43,8 +43,7 @@ def _lines(document: PlanDocument, command: Command) -> Iterator[str]:
 
 
 def _row(domain: Domain) -> str:
-    suppressed = domain.suppressed.grants + domain.suppressed.revocations
-    numbers = (len(domain.grants), len(domain.revocations), len(domain.held), domain.adoptions, suppressed)
+    numbers = (len(domain.grants), len(domain.revocations), len(domain.held), domain.adoptions, left(domain))
     counts = " | ".join(str(number) for number in numbers)
     return f"| `{domain.domain}` | {domain.mode} | {counts} | {domain.condition('Ready').reason} |"
 

@@ -22,6 +22,8 @@ LOST_SHOWN = 20
 def status(database_url: DatabaseUrl = None, output: PlainFormat = PlainOutput.TEXT) -> None:
     """Show what is frozen, held and since when, what is suspected, who lost access in the last hour, who runs the loop.
 
+    The database knows what waits for an approval, and not what a source says about its canaries.
+
     Exit codes: 0, 7 the database is unavailable or migrate is needed.
     """
     with open_database(database_url) as database:
@@ -125,6 +127,8 @@ def to_lines(facts: "StatusFacts") -> Iterator[str]:
             yield f"           approve: annotate it with maildomain.dev/approve={hold.id}, or apply --approve {hold.id}"
     oldest = f", the oldest for {_span(facts.now - facts.oldest_case)}" if facts.oldest_case else ""
     yield f"suspected  {counted(facts.open_cases, 'open case')}{oldest}"
+    if facts.open_cases:
+        yield "           what keeps them, such as a wrong canary, is in the statuses of the cluster, or said by plan"
     if facts.pins:
         pinned = counted(facts.pins, "restored access", "restored accesses")
         yield f"pinned     {pinned}; let them be judged again with rollback --release"
@@ -138,7 +142,7 @@ def to_lines(facts: "StatusFacts") -> Iterator[str]:
 
 def _held(facts: "StatusFacts") -> str:
     if not facts.holds:
-        return "nothing"
+        return "nothing waits for approval"
     total = sum(hold.count for hold in facts.holds)
     return f"{counted(total, 'change')} for {_span(facts.now - min(hold.since for hold in facts.holds))}"
 

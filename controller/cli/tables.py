@@ -15,6 +15,7 @@ from controller.cli.wording import (
     counted,
     frozen,
     is_worth_a_line,
+    left,
     service_lines,
     summary,
 )
@@ -26,7 +27,7 @@ _NUMBERS: Mapping[str, Callable[[Domain], int]] = {
     "REVOKE": lambda domain: len(domain.revocations),
     "HELD": lambda domain: len(domain.held),
     "ADOPT": lambda domain: domain.adoptions,
-    "LEFT": lambda domain: domain.suppressed.grants + domain.suppressed.revocations,
+    "LEFT": left,
     "PENDING": lambda domain: domain.pending,
     "AMBIGUOUS": lambda domain: domain.ambiguous,
     "DENIED": lambda domain: domain.denied or 0,

@@ -40,8 +40,12 @@ def approval(command: Command, hold: str) -> str:
 
 def has_changes(domain: Domain) -> bool:
     """Whether the domain differs from what its sources say, whatever is done about it."""
-    suppressed = domain.suppressed.grants + domain.suppressed.revocations
-    return bool(domain.grants or domain.revocations or domain.held or domain.adoptions or suppressed)
+    return bool(domain.grants or domain.revocations or domain.held or domain.adoptions or left(domain))
+
+
+def left(domain: Domain) -> int:
+    """Differences that are left as they are: by the mode, by `suspend` or by a freeze."""
+    return domain.suppressed.grants + domain.suppressed.revocations
 
 
 def is_worth_a_line(domain: Domain) -> bool:
@@ -57,7 +61,7 @@ def summary(document: PlanDocument) -> str:
     else:
         done = document.applied
         parts = [(done.grants, "granted"), (done.revocations, "revoked"), (done.adoptions, "adopted")]
-    doing = _said([*parts, (counts.held, "held")]) or "nothing to do"
+    doing = _said([*parts, (counts.held, "held"), (sum(map(left, document.domains)), "left")]) or "nothing to do"
     waiting = _said([(counts.pending, "pending"), (counts.ambiguous, "ambiguous")])
     told = f"{counted(counts.domains, 'domain')}: {doing}" + (f"; {waiting}" if waiting else "")
     return told if document.services is None else f"{told}; services: {_services(document.services.counts)}"

@@ -38,6 +38,12 @@ class _Asking:
     work: asyncio.Event
     task: asyncio.Task[None]
 
+    def tell_why_it_ended(self) -> None:
+        """Log the error that has ended it, if one has."""
+        error = None if self.task.cancelled() else self.task.exception()
+        if error is not None:
+            log.error("asking_failed", source=str(self.desk.key), error=type(error).__name__, exc_info=error)
+
 
 @dataclass(slots=True)
 class Askers:
@@ -72,8 +78,7 @@ class Askers:
         for asking in list(self._tasks.values()):
             asking.work.set()
             if asking.task.done():
-                error = asking.task.exception()
-                log.error("asking_failed", source=str(asking.desk.key), error=type(error).__name__, exc_info=error)
+                asking.tell_why_it_ended()
                 asking.desk.recall()
                 self._start(asking.desk, asking.source)
 
@@ -82,8 +87,8 @@ class Askers:
         asking = self._tasks.pop(key, None)
         if asking is not None:
             asking.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asking.task
+            await asyncio.wait([asking.task])
+            asking.tell_why_it_ended()
             asking.desk.recall()
 
     async def close(self) -> None:

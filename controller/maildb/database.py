@@ -88,7 +88,7 @@ class MailDatabase:
         `names` are the canonical domains whose accesses are read, `windows` those over which activity is counted.
         Not `anew`, the users are those of the snapshot before, if the pulse sees no change of them: it can't see one of
         their claims alone. Needs SELECT on the application's tables only, and works before the first `migrate`.
-        What kind of database it is was looked up just before, so a write never relies on an older look than its plan.
+        What kind of database it is is looked up just before, as by each write: a plan may be older than a change of it.
         Raises `SchemaUnknown`, or `MigrationNeeded` when our tables are of another version.
         """
         with self._reading() as connection:
@@ -231,7 +231,8 @@ class MailDatabase:
 
         Raises `Frozen` while everything is frozen, unless a person wants it `despite_freeze`, and `PlanOutdated` when
         somebody else has written since the snapshot, a row is no longer as planned, or the database chose this
-        transaction to break a deadlock: nothing is written, plan again. After `DatabaseUnavailable` nobody knows
+        transaction to break a deadlock: nothing is written, plan again. Raises `SchemaUnknown`, looked up anew, and
+        `MigrationNeeded`. After `DatabaseUnavailable` nobody knows
         whether COMMIT was carried out: read again.
         """
         if not changes:
@@ -239,8 +240,7 @@ class MailDatabase:
         if not despite_freeze:
             self._refuse_when_frozen()
         with self._writing() as connection:
-            self._require_version(connection)
-            application = self._known(connection)
+            application = self._known_anew(connection)
             return write_changes(
                 connection, application, self._writer, changes, epoch=epoch, despite_freeze=despite_freeze
             )
@@ -337,7 +337,7 @@ class MailDatabase:
             return
         self._refuse_when_frozen()
         with self._writing() as connection:
-            self._require_version(connection)
+            self._known_anew(connection)
             write_services(connection, self._writer, changes, epoch=epoch)
 
     # --- our own tables ---
@@ -409,6 +409,12 @@ class MailDatabase:
         application = self._application or application_tables(examine(connection))
         self._application = application
         return application
+
+    def _known_anew(self, connection: Connection) -> Application:
+        """What kind of database it is now, with our own tables in it (invariant 12)."""
+        self._forget()
+        self._require_version(connection)
+        return self._known(connection)
 
     def _is_migrated(self, connection: Connection) -> bool:
         self._migrated = self._migrated or is_migrated(connection)

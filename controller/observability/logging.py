@@ -23,6 +23,9 @@ SILENT = ("httpx", "httpcore")
 QUIET = ("kopf.objects", "kubernetes", "client", "sqlalchemy", "alembic", "psycopg", "aiohttp", "urllib3", "asyncio")
 """Heard from WARNING on."""
 
+TOLD_BY_US = ("kubernetes.aio.config",)
+"""Heard from ERROR on: what it warns of ends in an error of ours, which names the remedy as well."""
+
 
 def configure_logging(log_format: Literal["json", "text"], level: str) -> None:
     """Send every record of the process to stderr in this format, from this level on. May be called again."""
@@ -101,4 +104,6 @@ def _silence(level: int) -> None:
         logger.setLevel(logging.CRITICAL + 1)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in TOLD_BY_US:
+        logging.getLogger(name).setLevel(max(level, logging.ERROR))
     logging.getLogger("kopf").setLevel(max(level, logging.INFO))

@@ -66,7 +66,7 @@ class AnswerReason(StrEnum):
     PROVIDER_UNUSABLE = "ProviderUnusable"
     """Unavailable: the external provider is not installed, or refuses its config."""
     PROVIDER_FAILED = "ProviderFailed"
-    """Unavailable: the external provider raised an error."""
+    """Unavailable: the provider raised an error that nobody has foreseen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,11 @@ def test_a_wrong_canary_freezes_revocations_and_is_said(town: Town, run: Run) ->
         assert "CanaryWrong" in ran.err
         assert "canari" not in ran.out + ran.err
     assert len(town.mail.admins_of(domain)) == 2
+    # The database does not know of it, and claims nothing about it.
+    told = run("status").out.splitlines()
+    assert told[0] == "held       nothing waits for approval"
+    assert told[1].startswith("suspected  1 open case, ")
+    assert "a wrong canary, is in the statuses of the cluster" in told[2]
     town.entitle("canari@x.fr", "x.fr")
     assert run("apply", "-f", "manifests").code == 0
     assert len(town.mail.admins_of(domain)) == 1

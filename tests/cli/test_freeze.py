@@ -23,7 +23,9 @@ def test_a_freeze_stops_apply_and_is_shown_by_plan_and_status(town: Town, run: R
     assert found["domains"][0]["suppressed"] == {"grants": 1, "revocations": 1}
     assert (found["frozen"]["by"], found["frozen"]["reason"]) == ("Database", "a drill")
     assert (town.mail.dump(), town.mail.dump_own()) == before
-    assert "nothing is written (a drill)" in run("plan", *FILES).out
+    planned = run("plan", *FILES).out
+    assert "nothing is written (a drill)" in planned
+    assert planned.splitlines()[-1].startswith("1 domain: 2 left")
     assert "nothing is written (a drill)" in run("plan", *FILES, "-o", "markdown").out
     assert run("status").out.startswith("FROZEN")
     assert json.loads(run("status", "-o", "json").out)["frozen"]["reason"] == "a drill"

@@ -10,6 +10,7 @@ import structlog
 from controller.cli import main
 from controller.observability.logging import configure_logging
 from controller.observability.privacy import mask_emails
+from tests.cli.conftest import Run
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +100,10 @@ def test_an_error_of_ours_is_masked_and_exit_1(
 )
 def test_the_local_part_is_masked_and_the_host_stays(text: str, masked: str) -> None:
     assert mask_emails(text) == masked
+
+
+@pytest.mark.parametrize("command", [("approve", "a/b"), ("run",)])
+def test_a_kubeconfig_that_is_not_there_is_told_of_once(program: Run, command: tuple[str, ...]) -> None:
+    settings = {"KUBECONFIG": "/nowhere", "MDC_DATABASE_URL": "sqlite:///mail.db", "MDC_OWNER": "x"}
+    told = program(*command, env=settings | {"POD_NAMESPACE": "x"}).err
+    assert told.count("\n") == told.count("leads to no API server") == 1

@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -89,3 +90,13 @@ def test_colours_are_for_terminals(terminal: bool) -> None:
 def test_markdown_of_nothing_is_its_heading() -> None:
     assert to_markdown(document(quiet()), COMMAND).splitlines()[0] == "### Mail domains: 3 domains: nothing to do"
     assert "|" not in to_markdown(document(quiet()), COMMAND)
+
+
+@pytest.mark.parametrize("spec", [{"mode": "Observe"}, {"suspend": True}, {"mode": "GrantOnly"}])
+def test_what_is_left_as_it_is_is_not_nothing(spec: dict[str, Any]) -> None:
+    world = quiet()
+    world.domain("left.fr", **spec)
+    world.admin(world.user("gone@x.fr"), "left.fr")
+    world.says("gone")
+    assert text(world).splitlines()[-1] == "4 domains: 1 left"
+    assert to_markdown(document(world), COMMAND).splitlines()[0] == "### Mail domains: 4 domains: 1 left"

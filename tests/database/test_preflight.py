@@ -106,6 +106,18 @@ def test_an_unknown_schema_is_never_written(database: MailDatabase, world: MailW
     assert (world.dump(), world.dump_own()) == before
 
 
+def test_a_schema_that_changes_between_plan_and_write_is_not_written(database: MailDatabase, world: MailWorld) -> None:
+    """Even where every statement would still work."""
+    user, domain = world.user(), world.domain()
+    with database.seized() as epoch:
+        database.snapshot((), ())
+        remade(world, ACCESS, "role smallint NOT NULL", "role smallint")
+        before = world.dump(), world.dump_own()
+        with pytest.raises(SchemaUnknown, match="role: is nullable"):
+            database.write(Changes(grants=(grant(user, domain),)), epoch=epoch)
+    assert (world.dump(), world.dump_own()) == before
+
+
 def test_a_schema_that_changes_under_a_running_process_is_noticed(database: MailDatabase, world: MailWorld) -> None:
     database.pulse()
     world.execute("ALTER TABLE messages_user RENAME COLUMN is_active TO enabled")

@@ -114,8 +114,6 @@ def pair(control_plane: ControlPlane, kubeconfig: Path, namespace: str, tmp_path
         }
         made.apply(manifest("MailDomainRoleBinding", "clerk", bound), below)
         yield made
-        services = [f"catalogservices/{made.id(name)}" for name in ("docs-above", "drive-above", "docs", "drive")]
-        town.kubectl.run("delete", *services)
 
 
 @pytest.mark.timeout(400)

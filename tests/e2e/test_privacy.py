@@ -1,7 +1,7 @@
 """Does anything of anybody leave the operator? One life with everything that it can tell, at every level.
 
 The logs and metrics of all other operators of this layer are searched as well when they end, and so are the statuses
-and events of each of its namespaces before it goes.
+and events of each of its namespaces before it goes, with the statuses of the cluster.
 """
 
 import json
@@ -72,7 +72,15 @@ def tell_by_status(api: Api, namespace: str, words: str) -> None:
     api.ask("PUT", f"{collection}/d000/status", made | {"status": {"conditions": [ready | {"message": words}]}})
 
 
-@pytest.mark.parametrize("tell", [tell_by_event, tell_by_status])
+def tell_by_status_of_the_cluster(api: Api, namespace: str, words: str) -> None:
+    collection = "/apis/maildomain.dev/v1alpha1/catalogservices"
+    name = f"told-{namespace}"
+    made = api.ask("POST", collection, manifest("CatalogService", name, {"type": "told"}))
+    ready = {"type": "Ready", "status": "False", "reason": "Told", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    api.ask("PUT", f"{collection}/{name}/status", made | {"status": {"conditions": [ready | {"message": words}]}})
+
+
+@pytest.mark.parametrize("tell", [tell_by_event, tell_by_status, tell_by_status_of_the_cluster])
 def test_whoever_is_named_in_a_namespace_is_found_before_it_goes(
     control_plane: ControlPlane, kubeconfig: Path, tell: Callable[[Api, str, str], None]
 ) -> None:

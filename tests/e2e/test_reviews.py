@@ -52,7 +52,6 @@ def town(control_plane: ControlPlane, kubeconfig: Path, namespace: str, tmp_path
         )
         town.wait("mdom/d000-example", "condition=ServiceAccessReady")
         yield town
-        town.kubectl.run("delete", f"catalogservices/{service(town)}")
 
 
 def rights() -> list[dict[str, Any]]:

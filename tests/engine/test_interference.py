@@ -257,3 +257,19 @@ async def test_a_schema_that_is_known_again_is_told_at_the_next_turn(tower: Towe
     tower.error = None
     await tower.turn()
     assert tower.told() == before
+
+
+async def test_a_source_whose_asking_has_ended_with_an_error_is_closed_like_any_other(
+    operating: Operating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end of the term, or another provider, comes before the turn that would have begun it anew (invariant 11)."""
+
+    def stumble(*_: object) -> None:
+        raise KeyError("ada@x.fr")
+
+    monkeypatch.setattr(operating.metrics, "answered", stumble)
+    operating.now += operating.desk.interval
+    await operating.turn_while_asking()
+    with capture_logs() as records:
+        await operating.reign.close()
+    assert [(record["event"], record["error"]) for record in records] == [("asking_failed", "KeyError")]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.entitlements.source import Reply
 from controller.entitlements.sweep import Swept, sweep
@@ -111,6 +112,22 @@ async def test_failures_of_other_kinds_do_not_stop_it() -> None:
     received = Received()
     assert await sweep(Asked(lambda _: CIRCUIT_OPEN), people(100), received) == Swept(100)
     assert received.users == users(100)
+
+
+async def test_an_error_that_nobody_has_foreseen_is_no_answer_and_stops_nobody_else() -> None:
+    """Told when such errors begin, by its type: its text may name the user."""
+
+    def stumble(user: str) -> Reply:
+        if user in ("0003", "0004", "0050"):
+            raise KeyError(f"{user}@x.fr")
+        return NOTHING
+
+    received = Received()
+    with capture_logs() as records:
+        assert await sweep(Asked(stumble, workers=1), people(100), received) == Swept(100)
+    assert [user for user, reply in received.replies if reply != NOTHING] == ["0003", "0004", "0050"]
+    assert {reply.verdict for _, reply in received.replies if reply != NOTHING} == {Unavailable(R.PROVIDER_FAILED)}
+    assert [(record["event"], record["error"]) for record in records] == [("asking_failed", "KeyError")] * 2
 
 
 async def test_a_refused_key_stops_it_at_once() -> None:

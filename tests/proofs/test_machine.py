@@ -3,9 +3,8 @@
 `make proof` plays at least 20,000 steps; here a few hundred are enough to see that the machine still turns.
 """
 
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,22 +12,28 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from controller.engine import reign
-from controller.entitlements import answer
+from controller.engine import asking, reign
+from controller.engine.asking import Askers
+from controller.entitlements import answer, sweep
 from controller.maildb import fence
 from controller.planning.plan import Plan, Question, plan
 from tests.support.database import fresh_database
+from tests.support.ears import listening
 from tests.support.machine import DOMAINS, Machine
-from tests.support.stage import MemoryStage, SqlStage, Stage
+from tests.support.stage import MemoryDatabase, MemoryStage, SqlStage, Stage
 
 STEPS = int(os.environ.get("MDC_PROOF_STEPS", "0"))
 """How many steps to play; 0 = those of the usual tests."""
 PARTS = {"memory": (350, 0.85), "sqlite": (70, 0.13), "postgresql": (35, 0.02)}
 """Steps of the usual tests, and the share of a proof."""
+NEEDED = (
+    *("granted", "revoked", "approved", "denied", "restored"),
+    *("steps with a hold", "steps with poison", "poisoned asks", "unknown schemas", "idle passes"),
+)
+"""What has to happen somewhere in memory."""
 AN_EXAMPLE = 35
 """Steps of a world, on average at least."""
 
@@ -68,14 +73,6 @@ class OnPostgresql(OnSqlite):
 MACHINES: dict[str, type[Machine]] = {"memory": InMemory, "sqlite": OnSqlite, "postgresql": OnPostgresql}
 
 
-@pytest.fixture(autouse=True)
-def quiet_logs() -> Iterator[None]:
-    """Thousands of waves are nothing to read."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
-
-
 def play(machine: type[Machine], worlds: int) -> None:
     """Play so many worlds, the same in each run."""
     Machine.totals.clear()
@@ -89,7 +86,8 @@ def play(machine: type[Machine], worlds: int) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(machine, settings=chosen)
+    with listening() as Machine.ears:
+        run_state_machine_as_test(machine, settings=chosen)
 
 
 @pytest.mark.timeout(3600 if STEPS else 300)
@@ -107,8 +105,8 @@ def test_nobody_loses_a_right_by_accident(stage: str, capsys: pytest.CaptureFixt
     assert totals["steps"] >= steps
     assert totals["false revocations"] == 0
     if stage == "memory":
-        for what in ("granted", "revoked", "approved", "denied", "restored", "steps with a hold"):
-            assert totals[what], f"no world had any {what}: it proves nothing"
+        missing = [what for what in NEEDED if not totals[what]]
+        assert not missing, f"no world had any {missing}: it proves nothing"
 
 
 def guard_per_pass() -> tuple[Any, str, Any]:
@@ -136,6 +134,42 @@ def no_epoch() -> tuple[Any, str, Any]:
     return fence, "enter", enter
 
 
+def never_in_sync() -> tuple[Any, str, Any]:
+    """What is noted about each object is noted again with each pass."""
+
+    def restless(question: Question) -> Plan:
+        decided = plan(question)
+        again = (*decided.changes.known, *question.snapshot.known.values())
+        return replace(decided, changes=replace(decided.changes, known=again))
+
+    return reign, "plan", restless
+
+
+def named_in_the_log() -> tuple[Any, str, Any]:
+    """Whoever is asked about is logged."""
+    real = Askers._receive
+
+    def receive(askers: Askers, desk: Any, subject: Any, reply: Any) -> None:
+        asking.log.debug("heard", about=subject.email.reveal())
+        real(askers, desk, subject, reply)
+
+    return Askers, "_receive", receive
+
+
+def not_isolated() -> tuple[Any, str, Any]:
+    """An error that nobody has foreseen ends the asking."""
+
+    async def ask(asked: Any, subject: Any) -> Any:
+        return await asked._source.ask(subject)
+
+    return sweep._Sweep, "_ask", ask
+
+
+def schema_not_looked_at() -> tuple[Any, str, Any]:
+    """A mail database is what it has been once."""
+    return MemoryDatabase, "_refuse_when_strange", lambda _: None
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("mutant", "stage", "objection"),
@@ -143,6 +177,10 @@ def no_epoch() -> tuple[Any, str, Any]:
         (guard_per_pass, "memory", "too many"),
         (absent_is_empty, "memory", "does not deny it"),
         (no_epoch, "sqlite", "invariant 9"),
+        (never_in_sync, "memory", "invariant 4"),
+        (named_in_the_log, "memory", "invariant 10"),
+        (not_isolated, "memory", "invariant 11"),
+        (schema_not_looked_at, "memory", "invariant 12"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

@@ -49,15 +49,24 @@ class Api:
 
     def namespaced(self) -> Iterator[str]:
         """The path of each kind that lives in namespaces and can be deleted there, with `{}` for the namespace."""
+        for base, kind in self._kinds():
+            if kind["scope"] == "Namespaced":
+                yield f"{base}/namespaces/{{}}/{kind['resource']}"
+
+    def clustered(self) -> Iterator[str]:
+        """The path of each kind of the cluster whose objects can be deleted."""
+        for base, kind in self._kinds():
+            if kind["scope"] == "Cluster":
+                yield f"{base}/{kind['resource']}"
+
+    def _kinds(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         wanted = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
         for root in ("/api", "/apis"):
             for group in self.ask("GET", root, Accept=wanted)["items"]:
                 name = group["metadata"].get("name", "")
                 version = group["versions"][0]
                 base = "/".join(part for part in (root, name, version["version"]) if part)
-                for kind in version["resources"]:
-                    if kind["scope"] == "Namespaced" and "deletecollection" in kind["verbs"]:
-                        yield f"{base}/namespaces/{{}}/{kind['resource']}"
+                yield from ((base, kind) for kind in version["resources"] if "deletecollection" in kind["verbs"])
 
     def close(self) -> None:
         """End the connection."""

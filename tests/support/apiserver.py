@@ -162,7 +162,9 @@ class ControlPlane:
     def namespace(self, prefix: str = "test") -> Iterator[str]:
         """A namespace with a name that was never used, while the body runs; afterwards it is gone with all it held.
 
-        What our statuses and the events in it have told then must name nobody.
+        Gone are then our objects of the cluster as well whose names end with its own.
+
+        What our statuses in it and in the cluster, and the events in it, have told then must name nobody.
         """
         name = f"{prefix}-{secrets.token_hex(4)}"
         self.create_namespace(name)
@@ -182,12 +184,19 @@ class ControlPlane:
         for collection in self.api.namespaced():
             with gone():
                 self.api.ask("DELETE", collection.format(name))
+        for collection in self.api.clustered():
+            for found in self._found(collection) if "/maildomain.dev/" in collection else ():
+                if found["metadata"]["name"].endswith(f"-{name}"):
+                    self.api.ask("DELETE", f"{collection}/{found['metadata']['name']}")
         self.api.ask("PUT", f"{path}/finalize", {"metadata": {"name": name}, "spec": {"finalizers": []}})
 
     def told_in(self, namespace: str) -> str:
-        """The statuses of our objects and the events of one namespace; what people have declared is theirs to show."""
+        """The statuses of our objects, those of the cluster included, and the events of one namespace.
+
+        What people have declared is theirs to show.
+        """
         told: list[object] = []
-        for collection in self.api.namespaced():
+        for collection in (*self.api.namespaced(), *self.api.clustered()):
             events = collection.endswith("/events")
             if events or "/maildomain.dev/" in collection:
                 found = self._found(collection.format(namespace))

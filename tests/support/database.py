@@ -38,6 +38,8 @@ from controller.planning.facts import (
 OWNER = "test"
 DIALECTS = ("sqlite", "postgresql")
 TABLES = ("messages_user", "messages_maildomain", "messages_maildomainaccess")
+OWN_TABLES = ("access_ledger", "revocation_case", "hold", "hold_access", "claim", "known", "journal", "frozen", "pin")
+"""Those of the controller but the fence, whose times move."""
 MADE_UP = "made up"
 LONG_AGO = "2024-05-06 07:08:09.123456"
 
@@ -225,18 +227,7 @@ class MailWorld:
     def dump_own(self) -> dict[str, list[str]]:
         """Every row of the controller's tables but the fence, whose times move."""
         schema, prefix = ("maildomain_controller.", "") if self.dialect == "postgresql" else ("", "mdc_")
-        names = (
-            "access_ledger",
-            "revocation_case",
-            "hold",
-            "hold_access",
-            "claim",
-            "known",
-            "journal",
-            "frozen",
-            "pin",
-        )
-        return {name: self.rows_of(f"{schema}{prefix}{name}") for name in names}
+        return {name: self.rows_of(f"{schema}{prefix}{name}") for name in OWN_TABLES}
 
     def rows_of(self, table: str) -> list[str]:
         """Every row of one table as text, in a stable order."""

@@ -15,14 +15,16 @@ from typing import Any, ClassVar, Literal, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from controller.engine.inventory import RELIST
 from controller.engine.rollback import release, undo
 from controller.engine.world import Kind
-from controller.errors import Frozen, PlanOutdated
+from controller.errors import Frozen, PlanOutdated, SchemaUnknown
 from controller.maildb.database import MailDatabase
 from controller.maildb.journal import Selection
 from controller.maildb.writing import Written
 from controller.planning.changes import Changes
 from controller.resources.names import ResourceKey
+from tests.support.ears import Ears
 from tests.support.machinery import FAULTS, Clockwork, Kinds, OneThread, WireSource
 from tests.support.operating import Operating
 from tests.support.oracle import STALE, Limit, Oracle, Owner, Policy, Said
@@ -41,6 +43,30 @@ modes = st.sampled_from(["Enforce", "Enforce", "Enforce", "GrantOnly", "Observe"
 limits = st.sampled_from(
     [Limit(50, share=True), Limit(100, share=True), Limit(2, share=False), Limit(0, share=True), Limit(50, share=True)]
 )
+
+Breakage = Literal["whole", "invalid", "closed"]
+"""Of an object that can't be read, and of a source that can't be opened."""
+BREAKAGES: dict[Breakage, dict[str, Any]] = {
+    "whole": {},
+    "invalid": {"limits": {"revocations": {"max": "zzperson0@x.fr"}}},
+    "closed": {
+        "provider": {
+            "deployCenter": {
+                "url": "https://dc.example/api/v1.0/entitlements/",
+                "serviceId": 42,
+                "apiKeySecretRef": {"name": "gone", "key": "api-key"},
+            }
+        }
+    },
+}
+"""What is written over the spec of a source."""
+POISONED_SPECS: list[dict[str, Any]] = [
+    {},
+    {"mode": "Sometimes", "sourceRefs": [{"name": "deploycenter"}]},
+    {"mode": "Enforce", "sourceRefs": [{"name": "deploycenter"}], "protectedAdmins": ["zzperson0", "\ud800@x.fr"]},
+    {"mode": "Enforce", "sourceRefs": "deploycenter", "limits": [{"zzperson0@x.fr": None}]},
+]
+"""Of domains."""
 
 
 def pick(which: int, found: Iterable[str]) -> str:
@@ -66,13 +92,16 @@ class Supervised:
         if overtaken:
             with self._database.seized():
                 pass
-        before = machine.stage.scenery()
+        before, everything = machine.stage.scenery(), machine.stage.everything()
         machine.planned.append((changes, epoch))
         try:
-            return self._database.write(changes, epoch=epoch)
+            written = self._database.write(changes, epoch=epoch)
+            assert machine.stage.everything() != everything, "a write that changes nothing (invariant 4)"
+            return written
         finally:
             after = machine.stage.scenery()
             assert after == before or not machine.frozen, "something was written while everything was frozen"
+            assert after == before or not machine.altered, "an unknown schema was written (invariant 12)"
             if overtaken:
                 assert after == before, "a plan that somebody else had overtaken was written (invariant 9)"
             elif after != before:
@@ -84,6 +113,8 @@ class Machine(RuleBasedStateMachine):
 
     totals: ClassVar[Counter[str]] = Counter()
     """Over all worlds of this process."""
+    ears: ClassVar[Ears]
+    """What hears the process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,6 +124,9 @@ class Machine(RuleBasedStateMachine):
         self.aged = 0.0
         self.overtake = False
         self.frozen = False
+        self.altered = False
+        self.broken: dict[str, Breakage] = {}
+        self.looks = 0
         self.planned: list[tuple[Changes, int]] = []
         self.stage = self.set_stage()
         self.wires = {name: self._wire(name) for name in SOURCES}
@@ -110,6 +144,7 @@ class Machine(RuleBasedStateMachine):
             elif kind == "partial":
                 meaning = "partial"
             self.oracle.said[name, email].append(Said(self.now, meaning, names))
+            self.oracle.counts["poisoned asks"] += kind == "poison"
 
         return WireSource(ResourceKey("default", name), heard=heard)
 
@@ -168,17 +203,17 @@ class Machine(RuleBasedStateMachine):
 
     def _apply_source(self, name: str) -> None:
         owner = self.oracle.owners[name]
-        self.operating.world.apply(
-            Kind.SOURCE,
-            name,
-            provider={"local": {}},
-            suspend=owner.suspend,
-            limits={"revocations": {"max": self._spelled(owner.limit)}},
-        )
+        spec: dict[str, Any] = {
+            "provider": {"local": {}},
+            "suspend": owner.suspend,
+            "limits": {"revocations": {"max": self._spelled(owner.limit)}},
+        }
+        self.operating.world.apply(Kind.SOURCE, name, **spec | BREAKAGES[self.broken.get(name, "whole")])
         self._show(Kind.SOURCE, ResourceKey("default", name))
 
     def _apply_domain(self, domain: str) -> None:
         policy = self.oracle.policies[domain]
+        self.broken.pop(domain, None)
         self.operating.world.apply(
             Kind.DOMAIN,
             domain.replace(".", "-"),
@@ -220,6 +255,7 @@ class Machine(RuleBasedStateMachine):
     def undeclare(self, domain: str) -> None:
         """A resource is deleted (invariant 8)."""
         self.oracle.policies.pop(domain, None)
+        self.broken.pop(domain, None)
         key = ResourceKey("default", domain.replace(".", "-"))
         if key in self.operating.world.objects[Kind.DOMAIN]:
             self.operating.tell(self.operating.world.delete(Kind.DOMAIN, key), "DELETED")
@@ -252,6 +288,24 @@ class Machine(RuleBasedStateMachine):
         """A source stops, or goes on."""
         self.oracle.owners[source].suspend = suspend
         self._apply_source(source)
+
+    # --- what is poisoned (invariant 11); a user is by `fail` ---
+
+    @rule(domain=domains, spec=st.sampled_from(POISONED_SPECS))
+    def poison_domain(self, domain: str, spec: dict[str, Any]) -> None:
+        """A resource arrives that no schema would have let in."""
+        self.oracle.policies.pop(domain, None)
+        self.broken[domain] = "invalid"
+        self.operating.world.apply(Kind.DOMAIN, domain.replace(".", "-"), **{"domain": domain} | spec)
+        self._show(Kind.DOMAIN, ResourceKey("default", domain.replace(".", "-")))
+        self._settle(0)
+
+    @rule(source=sources, how=st.sampled_from(["invalid", "closed"]))
+    def poison_source(self, source: str, how: Breakage) -> None:
+        """A source can't be read, or not be opened."""
+        self.broken[source] = how
+        self._apply_source(source)
+        self._settle(0)
 
     # --- what is said ---
 
@@ -299,6 +353,8 @@ class Machine(RuleBasedStateMachine):
     def heal(self, source: str) -> None:
         """It answers again."""
         self.wires[source].trouble.clear()
+        if self.broken.pop(source, None) is not None:
+            self._apply_source(source)
 
     # --- what others do in the database ---
 
@@ -343,7 +399,7 @@ class Machine(RuleBasedStateMachine):
         with self.stage.database.seized():
             pass
         before = self.stage.scenery()
-        with suppress(PlanOutdated, Frozen):
+        with suppress(PlanOutdated, SchemaUnknown):
             self.stage.database.write(changes, epoch=epoch)
         assert self.stage.scenery() == before, "a paused process wrote what it had planned (invariant 9)"
 
@@ -355,6 +411,24 @@ class Machine(RuleBasedStateMachine):
             self.stage.database.freeze("a drill")
         else:
             self.stage.database.lift_freeze()
+
+    @rule(email=addresses, long=st.sampled_from([False, False, True]))
+    def alter_the_schema(self, email: str, *, long: bool) -> None:
+        """The application is updated to what nobody knows, a right goes at once, and perhaps the update is undone."""
+        self._alter(known=False)
+        self.dismiss(email)
+        self._poke()
+        self.run(self.operating.settle())
+        self._settle(RELIST)
+        assert self.operating.refused, "nobody has looked at the schema for ten minutes (invariant 12)"
+        if not long:
+            self._alter(known=True)
+
+    def _alter(self, *, known: bool) -> None:
+        if self.altered is known:
+            self.stage.alter(known=known)
+            self.altered, self.looks = not known, 0
+            self.oracle.counts["unknown schemas"] += not known
 
     @rule(hours=st.sampled_from([1, 30]))
     def roll_back(self, hours: int) -> None:
@@ -384,10 +458,12 @@ class Machine(RuleBasedStateMachine):
     def reviewing(self) -> Iterator[None]:
         """Let the oracle judge what a command writes."""
         before = self.stage.scenery()
-        with suppress(Frozen):
+        self.looks = 0
+        with suppress(Frozen, SchemaUnknown):
             yield
         after = self.stage.scenery()
         assert after == before or not self.frozen, "a command wrote while everything was frozen"
+        assert after == before or not self.altered, "a command wrote to an unknown schema"
         self.oracle.undone(before, after, self.clock)
 
     # --- time ---
@@ -410,7 +486,7 @@ class Machine(RuleBasedStateMachine):
         async def turn() -> None:
             self.operating.now += seconds
             for _ in range(turns):
-                await self.operating.reign.turn()
+                await self.operating.turn()
 
         self.run(turn())
 
@@ -466,38 +542,50 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def come_to_rest(self) -> None:
-        """Nothing is broken and nothing changes: whoever is named has their access, and then nothing is written."""
+        """Nothing is away and nothing changes: whoever is named has their access, and then nothing is written.
+
+        What is poisoned stays so, and stops nobody else.
+        """
         for wire in self.wires.values():
-            wire.trouble.clear()
+            wire.trouble = {email: kind for email, kind in wire.trouble.items() if kind == "poison"}
         self.overtake = False
+        self._alter(known=True)
         self.freeze(frozen=False)
         self._poke()
+        self.operating.reign.notice()
         for _ in range(3):
             self._wave()
         self._nobody_waits()
         before, patches = self.stage.scenery(), len(self.operating.world.patches)
         self._wave()
         assert self.stage.scenery() == before, "in sync means no write (invariant 4)"
-        told = {kind for kind, _ in self.operating.world.patches[patches:]}
-        assert told <= {Kind.SOURCE}, "in sync means no status but the heartbeat (invariant 4)"
+        told = {
+            key.name.replace("-", ".") for kind, key in self.operating.world.patches[patches:] if kind is Kind.DOMAIN
+        }
+        # What a source that can't be opened has said grows old.
+        ageing = {name for name, policy in self.oracle.policies.items() if self.broken.keys() & {*policy.sources}}
+        assert told <= ageing, "in sync means no status but the heartbeat (invariant 4)"
 
     def _poke(self) -> None:
         """Everybody is asked about at once, not only who holds something."""
-        for key in self.operating.world.objects[Kind.SOURCE]:
+        for key, body in self.operating.world.objects[Kind.SOURCE].items():
             self.operating.world.annotate(Kind.SOURCE, key, requestedAt=f"step {self.oracle.counts['steps']}")
-        self.operating.reign.notice()
+            self.operating.tell(body)
 
     def _nobody_waits(self) -> None:
         scenery = self.stage.scenery()
         holding = {(row.domain, row.user) for row in scenery.rows.values()}
         for domain, policy in self.oracle.policies.items():
             status = self.operating.world.status(Kind.DOMAIN, domain.replace(".", "-"))
+            if any(self.broken.get(name) == "invalid" for name in policy.sources):
+                continue
             if policy.mode not in ("GrantOnly", "Enforce") or policy.suspend or status["admins"]["held"]:
                 continue
-            speaking = [self.wires[name] for name in policy.sources if not self.oracle.owners[name].suspend]
+            silent = {name for name, owner in self.oracle.owners.items() if owner.suspend} | self.broken.keys()
+            speaking = [self.wires[name] for name in policy.sources if name not in silent]
             for user, person in scenery.people.items():
                 twins = [other for other in scenery.people.values() if other.active and other.email == person.email]
-                named = any(domain in wire.says.get(person.email or "", ()) for wire in speaking)
+                named = any(wire.names(person.email, domain) for wire in speaking)
                 if person.active and len(twins) == 1 and named and person.email not in policy.denied:
                     there = (domain, user) in holding or self.oracle.vanishes((domain, user), self.clock)
                     assert there, "somebody who is entitled waits for nothing"
@@ -506,21 +594,50 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def every_step(self) -> None:
-        """No address is told to anybody (invariant 10); what stands is noted."""
+        """What stands is noted, a look changes nothing, and nobody is named to anybody (invariant 10)."""
+        self._idle()
         self.oracle.counts["steps"] += 1
-        if self.oracle.policies:
-            told = json.dumps([list(found.values()) for found in self._statuses()])
-            assert "zzperson" not in told
-            held = any(status.get("hold") for found in self._statuses() for status in found.values())
-            self.oracle.counts["steps with a hold"] += held
+        statuses = [body["status"] for found in self.operating.world.objects.values() for body in found.values()]
+        self.oracle.counts["steps with poison"] += bool(self.broken)
+        self.oracle.counts["steps with a hold"] += any(status.get("hold") for status in statuses)
         self.oracle.see(self.stage.scenery(), self.clock)
-
-    def _statuses(self) -> list[dict[str, Any]]:
-        objects = self.operating.world.objects
-        return [{str(key): body["status"] for key, body in objects[kind].items()} for kind in objects]
+        notes = self.operating.world.notes
+        told = (json.dumps(statuses), *notes, self.operating.metrics.text().decode(), self.ears.take())
+        notes.clear()
+        assert not any("zzperson" in text for text in told), "somebody is named (invariant 10)"
 
     def _settle(self, seconds: float) -> None:
+        """Let time pass until nothing is under way."""
+        passes = self.operating.reign._passes
         self.run(self.operating.settle(seconds))
+        self._stalled()
+        # What has only become old is told by whichever pass comes next.
+        self.looks = 1 if passes != self.operating.reign._passes else 2
+
+    def _idle(self) -> None:
+        """Where nothing has changed since the last pass, another look at everything changes nothing (invariant 4)."""
+        looks, self.looks = self.looks, 0
+        self.oracle.counts["idle passes"] += bool(looks)
+        for left in reversed(range(looks)):
+            writes, patches = len(self.planned), len(self.operating.world.patches)
+            self.operating.reign.notice()
+            self.run(self.operating.turn())
+            assert left or len(self.planned) == writes, "a pass with nothing to do has written (invariant 4)"
+            assert left or len(self.operating.world.patches) == patches, "it has told something (invariant 4)"
+
+    def _stalled(self) -> None:
+        """What can't be worked on says so: all of it in an unknown schema, otherwise what is poisoned alone."""
+        refused = self.operating.refused
+        for kind in (Kind.DOMAIN, Kind.SOURCE):
+            for key, body in self.operating.world.objects[kind].items():
+                conditions = body["status"].get("conditions", ())
+                [reason] = {c["reason"] for c in conditions if (c["type"], c["status"]) == ("Stalled", "True")} or {""}
+                if self.broken.get(key.name.replace("-", ".")) == "invalid":
+                    assert refused or reason == "InvalidSpec", f"{key} can't be read, and nobody is told (invariant 11)"
+                elif refused:
+                    assert reason == "SchemaUnknown", f"{key} does not tell of an unknown schema (invariant 12)"
+                else:
+                    assert reason not in ("InvalidSpec", "SchemaUnknown"), f"{key} is stopped by another (invariant 11)"
 
     def _wave(self) -> None:
         interval = max((desk.interval for desk in self.operating.reign.desks.values()), default=600.0)

@@ -16,6 +16,7 @@ from controller.engine.reign import Reign, Surroundings
 from controller.engine.roster import Roster, Secrets
 from controller.engine.world import Kind
 from controller.entitlements.source import Reply, Source
+from controller.errors import SecretMissing
 from controller.maildb.database import MailDatabase
 from controller.observability.lasting import LastingFailures
 from controller.observability.metrics import Metrics
@@ -37,21 +38,25 @@ class FakeWorld:
     objects: dict[Kind, dict[ResourceKey, dict[str, Any]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
     patches: list[tuple[Kind, ResourceKey]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the events say to people."""
     secrets: dict[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     versions: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def apply(self, kind: Kind, name: str, *, namespace: str = "default", annotations: Any = None, **spec: Any) -> None:
         """Create an object or replace its spec."""
         key = ResourceKey(namespace if kind.namespaced else "", name)
-        before = self.objects[kind].get(key, {"metadata": {"generation": 0}, "status": {"observedGeneration": -1}})
+        version = str(next(self.versions))
+        new = {"metadata": {"generation": 0, "uid": f"uid-{version}"}, "status": {"observedGeneration": -1}}
+        before = self.objects[kind].get(key, new)
         self.objects[kind][key] = {
             "apiVersion": API_VERSION,
             "kind": kind.singular,
             "metadata": {
                 "name": name,
                 **({"namespace": namespace} if kind.namespaced else {}),
-                "uid": f"uid-{namespace}-{name}",
-                "resourceVersion": str(next(self.versions)),
+                "uid": before["metadata"]["uid"],
+                "resourceVersion": version,
                 "generation": before["metadata"]["generation"] + 1,
                 "annotations": annotations or {},
             },
@@ -101,13 +106,16 @@ class FakeWorld:
 
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
         """One Secret."""
+        if (namespace, name) not in self.secrets:
+            raise SecretMissing(f"Secret {namespace}/{name} is not there")
         return self.secrets[namespace, name]
 
     async def post_event(
         self, kind: Kind, key: ResourceKey, uid: str, *, reason: str, note: str, warning: bool
     ) -> None:
-        """Remember the reason."""
+        """Remember the reason, and the note."""
         self.events.append((str(key), reason))
+        self.notes.append(note)
 
 
 def as_sent(value: Any) -> Any:
@@ -200,8 +208,12 @@ class Operating:
     def begin(self) -> Reign:
         """A new term, as after a restart: nothing is remembered."""
         assert self.database.acquire() is not None
-        roster = ScriptedRoster(scripted={source.key: source for source in self.sources})
-        return Reign(self.around, roster=roster, subscribing=roster)
+        roster, subscribing = (self.new_roster({source.key: source for source in self.sources}) for _ in range(2))
+        return Reign(self.around, roster=roster, subscribing=subscribing)
+
+    def new_roster(self, scripted: Mapping[ResourceKey, ScriptedSource]) -> Roster:
+        """Who opens the sources."""
+        return ScriptedRoster(scripted=scripted)
 
     async def restart(self) -> None:
         """End the term and begin another."""
@@ -228,15 +240,19 @@ class Operating:
         self.now += seconds
         assert self.database.acquire() is not None
         for _ in range(200):
-            await self.reign.turn()
+            await self.turn()
             await self._answered()
             if self.quiet:
                 return
         raise AssertionError("the loop does not come to rest")
 
+    async def turn(self) -> None:
+        """One turn."""
+        await self.reign.turn()
+
     async def turn_while_asking(self) -> None:
         """One turn that waits for no answer; whoever is due is being asked about afterwards."""
-        await self.reign.turn()
+        await self.turn()
         for _ in range(10):
             await asyncio.sleep(0)
 

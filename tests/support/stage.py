@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from sqlalchemy import create_engine, text
 
-from controller.errors import Frozen, PlanOutdated
+from controller.errors import Frozen, PlanOutdated, SchemaUnknown
 from controller.maildb.connecting import read_url
 from controller.maildb.database import MailDatabase
 from controller.maildb.journal import Selection
@@ -34,7 +34,7 @@ from controller.planning.facts import (
     UserId,
 )
 from controller.resources.names import DomainName, Email
-from tests.support.database import MailWorld, opened
+from tests.support.database import OWN_TABLES, TABLES, MailWorld, opened
 from tests.support.planning import DAY, START, Entry, PlanningWorld
 
 DEEDS = ("granted", "revoked", "restored")
@@ -98,6 +98,12 @@ class Stage(Protocol):
     def age(self, hours: int) -> None:
         """The database's clock jumps forward: everything in our tables is older by so much."""
 
+    def everything(self) -> object:
+        """All rows that anybody could have written, the fence apart: what is equal has not changed at all."""
+
+    def alter(self, *, known: bool) -> None:
+        """Make the application's schema one that we do not know, or the one that we know."""
+
     def close(self) -> None:
         """Nothing remains."""
 
@@ -125,6 +131,8 @@ class MemoryDatabase:
     epoch: int = 1
     aged: float = 0.0
     deeds: list[Deed] = field(default_factory=list)
+    strange: bool = False
+    """Whether the schema is unknown."""
 
     def __post_init__(self) -> None:
         self.world.seal = Seal("of the model")
@@ -151,6 +159,7 @@ class MemoryDatabase:
 
     def snapshot(self, names: Collection[DomainName], windows: Collection[timedelta], *, anew: bool = True) -> Snapshot:
         """Everything, at the database's time."""
+        self._refuse_when_strange()
         self._tell_time()
         contests = self._contests()
         return replace(self.world.snapshot(), epoch=self.epoch, users=dict(self.world.users), contests=contests)
@@ -168,6 +177,7 @@ class MemoryDatabase:
             return Written()
         if self.world.freeze is not None and not despite_freeze:
             raise Frozen("nothing was written")
+        self._refuse_when_strange()
         if epoch != self.epoch or not all(self._as_planned(changes)):
             raise PlanOutdated("the world has moved")
         self._tell_time()
@@ -203,6 +213,10 @@ class MemoryDatabase:
     def give_back(self, epoch: int) -> None:
         """End it."""
         self.epoch = epoch + 1
+
+    def _refuse_when_strange(self) -> None:
+        if self.strange:
+            raise SchemaUnknown(("of the model",))
 
     def _tell_time(self) -> None:
         self.world.time = START + timedelta(seconds=self.aged)
@@ -308,6 +322,14 @@ class MemoryStage:
     def age(self, hours: int) -> None:
         self._memory.aged += 3600.0 * hours
 
+    def everything(self) -> object:
+        world = self._world
+        kept = (world.users, world.rows, world.ledger, world.cases, world.holds, world.known, world.claims, world.pins)
+        return [dict(part) for part in kept], len(self._memory.deeds), len(world.journal), world.freeze
+
+    def alter(self, *, known: bool) -> None:
+        self._memory.strange = not known
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -381,6 +403,26 @@ class SqlStage:
                 self._connection.execute(
                     text(f"UPDATE {self._prefix}{table} SET {column} = {self._earlier(column, hours)}")
                 )
+
+    def everything(self) -> object:
+        tables = (*TABLES, *(f"{self._prefix}{name}" for name in OWN_TABLES))
+        return {table: sorted(map(repr, self._read(f"SELECT * FROM {table}"))) for table in tables}
+
+    def alter(self, *, known: bool) -> None:
+        """Only a look at the schema finds out: every statement works with a role that may be NULL as before."""
+        if self._world.dialect == "postgresql":
+            how = "SET" if known else "DROP"
+            self._connection.execute(text(f"ALTER TABLE messages_maildomainaccess ALTER role {how} NOT NULL"))
+            return
+        before, after = ("role smallint,", "role smallint NOT NULL,")[:: 1 if known else -1]
+        version = self._connection.execute(text("PRAGMA schema_version")).scalar_one()
+        for statement in (
+            "PRAGMA writable_schema = ON",
+            f"UPDATE sqlite_schema SET sql = replace(sql, '{before}', '{after}')",
+            f"PRAGMA schema_version = {version + 1}",
+            "PRAGMA writable_schema = OFF",
+        ):
+            self._connection.execute(text(statement))
 
     def close(self) -> None:
         self._connection.close()
