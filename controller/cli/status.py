@@ -127,7 +127,7 @@ def to_lines(facts: "StatusFacts") -> Iterator[str]:
             yield f"           approve: annotate it with maildomain.dev/approve={hold.id}, or apply --approve {hold.id}"
     oldest = f", the oldest for {_span(facts.now - facts.oldest_case)}" if facts.oldest_case else ""
     yield f"suspected  {counted(facts.open_cases, 'open case')}{oldest}"
-    if facts.open_cases:
+    if facts.open_cases and not facts.holds:
         yield "           what keeps them, such as a wrong canary, is in the statuses of the cluster, or said by plan"
     if facts.pins:
         pinned = counted(facts.pins, "restored access", "restored accesses")

@@ -133,6 +133,7 @@ def test_an_empty_list_for_everybody_is_held_and_an_approval_carries_it_out(town
     assert f"maildomain-controller apply -f manifests --approve {hold['id']}" in text
     status = json.loads(run("status", "-o", "json").out)
     assert [(found["id"], found["count"]) for found in status["holds"]] == [(hold["id"], 24)]
+    assert "canary" not in run("status").out, "what keeps them is known: they wait for approval"
 
     approved = run("apply", *FILES, "--approve", hold["id"])
     assert approved.code == 0
