@@ -45,7 +45,7 @@ limits = st.sampled_from(
 )
 
 Breakage = Literal["whole", "invalid", "closed"]
-"""Of an object that can't be read, and of a source that can't be opened."""
+"""Of an object: nothing is wrong, it can't be read, or it is a source that can't be opened."""
 BREAKAGES: dict[Breakage, dict[str, Any]] = {
     "whole": {},
     "invalid": {"limits": {"revocations": {"max": "zzperson0@x.fr"}}},

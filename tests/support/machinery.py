@@ -35,7 +35,7 @@ class WireSource(ScriptedSource):
 
     def names(self, email: str | None, domain: str) -> bool:
         """Whether somebody who asks about this person hears of this domain."""
-        return self.trouble.get(email or "") is None and domain in self.says.get(email or "", ())
+        return self.trouble.keys().isdisjoint({email, "*"}) and domain in self.says.get(email or "", ())
 
     async def ask(self, subject: Subject) -> Reply:
         """Read what the script says off the wire."""

@@ -580,3 +580,12 @@ def test_the_same_question_gives_the_same_plan(world: PlanningWorld) -> None:
     world.says("ada")
     world.says("bob", "x.fr")
     assert world.plan() == world.plan()
+
+
+def test_what_is_ours_and_settled_is_held_once_where_it_is_the_same(world: PlanningWorld) -> None:
+    """In nearly each of ten thousand domains."""
+    world.admin("ada", "x.fr")
+    world.says("ada", "x.fr")
+    difference = world.plan_of("x.fr").difference
+    assert difference.owned
+    assert difference.settled is difference.owned

@@ -16,6 +16,7 @@ from controller.planning.status import (
     count,
     domain_status,
     overlaid_status,
+    read_sound_wave,
     source_status,
 )
 from controller.planning.supposing import BlastRadius
@@ -166,3 +167,21 @@ def test_what_can_not_be_worked_on_keeps_everything_else_that_was_said() -> None
         "observedGeneration": 2,
     }
     assert overlaid_status(2, {}, (), now=START) == {"observedGeneration": 2, "conditions": []}
+
+
+@pytest.mark.parametrize(
+    ("wave", "sound"),
+    [
+        ({"asked": 2, "unavailable": 1}, True),
+        ({"asked": 2, "unavailable": 1, "malformed": 1}, False),
+        ({}, True),
+    ],
+)
+def test_the_end_of_a_wave_is_read_from_a_status_unless_most_of_it_failed(wave: dict[str, int], *, sound: bool) -> None:
+    status = {"wave": {"startedAt": "2026-03-02T07:59:00Z", "finishedAt": "2026-03-02T08:00:00Z", **wave}}
+    assert read_sound_wave(status) == (START if sound else None)
+
+
+@pytest.mark.parametrize("status", [{}, {"wave": {}}, {"wave": {"asked": 2}}])
+def test_a_status_that_tells_of_no_ended_wave_has_none(status: Status) -> None:
+    assert read_sound_wave(status) is None

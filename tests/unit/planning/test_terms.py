@@ -150,7 +150,9 @@ def test_an_approved_change_counts_also_while_another_limit_holds() -> None:
 
 def test_a_wave_that_removes_nothing_accepts_the_change() -> None:
     world = at_work()
-    world.apply(version="9.9.9")
+    assert world.plan().terms_changed is False
+    assert world.apply(version="9.9.9").terms_changed is True
+    assert world.plan(version="9.9.9").terms_changed is False
     world.says("ada")
     assert held(world.apply(version="9.9.9")) == []
     assert world.admins_of("x.fr") == {"bob"}
