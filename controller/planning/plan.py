@@ -270,7 +270,7 @@ def _plan_domain(
         held=_held(draft, held_cases, verdict),
         suspected=len(waiting) - len(held_cases),
         suppressed_revocations=0 if draft.revokes else removable,
-        restored=sum(grant.holding in lost for grant in grants) if lost else 0,
+        restored=sum(grant.holding in lost for grant in grants),
         halted=halted,
     )
 
