@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from controller.engine.world import World
+from controller.entitlements.isolation import Isolated
 from controller.entitlements.opening import fingerprint, open_source
 from controller.entitlements.pacing import Lanes
 from controller.entitlements.source import Source
@@ -67,7 +68,7 @@ class Roster:
             try:
                 content = fingerprint(item, _for(item, secrets))
                 if self._open.get(item.key, ("", None))[0] != content:
-                    fresh = open_source(item, _for(item, secrets), self.lanes)
+                    fresh = Isolated(open_source(item, _for(item, secrets), self.lanes))
                     await self._close(item.key)
                     self._open[item.key] = (content, fresh)
             except ControllerError as error:

@@ -5,7 +5,6 @@ Beside the work about administrators, and after it: a turn in which that has wri
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -113,8 +112,7 @@ class ServiceDesk:
         """Stop asking and give connections back."""
         for task in self._asking.values():
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
         self._asking.clear()
         await self.subscriptions.close()
 

@@ -10,8 +10,6 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
 
-import structlog
-
 from controller.entitlements.answer import MAX_NAMES, read_names
 from controller.entitlements.source import Reply, Source
 from controller.errors import ProviderUnusable
@@ -29,8 +27,6 @@ from controller.planning.facts import (
 from controller.resources.names import ResourceKey
 from controller.resources.source import External
 
-log = structlog.get_logger(__name__)
-
 GROUP = "maildomain_controller.entitlements"
 """The entry point group under which providers are found."""
 PATIENCE = 120.0
@@ -38,7 +34,6 @@ PATIENCE = 120.0
 MOST_WORKERS = 32
 """Asks that may be under way at once."""
 
-_FAILED = Reply(Unavailable(AnswerReason.PROVIDER_FAILED))
 _TOO_LATE = Reply(Unavailable(AnswerReason.TIMEOUT))
 _WRONG_SHAPE = Malformed(AnswerReason.WRONG_SHAPE)
 
@@ -72,27 +67,20 @@ def open_external(key: ResourceKey, spec: External, secrets: tuple[str, ...]) ->
 
 
 class ExternalSource:
-    """A provider of somebody else: what it raises is no answer, and what it says is read like bytes from the wire."""
+    """A provider of somebody else: it is waited for so long and no longer, and read like bytes from the wire."""
 
     def __init__(self, key: ResourceKey, provider: Source) -> None:
         self.key = key
         self.workers = max(1, min(MOST_WORKERS, int(provider.workers)))
         self._provider = provider
-        self._failing = False
 
     async def ask(self, subject: Subject) -> Reply:
-        """Ask the provider. Its exceptions are `Unavailable`, told in the log by their type when they begin."""
+        """Ask the provider."""
         try:
             async with asyncio.timeout(PATIENCE):
                 said: object = await self._provider.ask(subject)
         except TimeoutError:
             return _TOO_LATE
-        except Exception as error:  # noqa: BLE001  # invariant 11: nothing of it may end the sweep
-            if not self._failing:
-                log.warning("provider_failed", source=str(self.key), error=type(error).__name__)
-            self._failing = True
-            return _FAILED
-        self._failing = False
         return read_reply(said)
 
     async def close(self) -> None:

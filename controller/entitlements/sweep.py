@@ -4,18 +4,13 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 
-import structlog
-
 from controller.entitlements.source import Reply, Source
 from controller.planning.facts import AnswerReason, Subject, Unavailable
-
-log = structlog.get_logger(__name__)
 
 Receive = Callable[[Subject, Reply], None]
 """Takes each reply as it comes."""
 
 _UNAUTHENTICATED = Unavailable(AnswerReason.UNAUTHENTICATED)
-_FAILED = Unavailable(AnswerReason.PROVIDER_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,6 @@ class _Sweep:
         self._receive = receive
         self._pulling = asyncio.Lock()
         self._workers: list[asyncio.Task[None]] = []
-        self._failing = False
 
     def start(self) -> list[asyncio.Task[None]]:
         """Start the workers."""
@@ -69,7 +63,7 @@ class _Sweep:
     async def _work(self) -> None:
         while (subject := await self._next()) is not None:
             try:
-                reply = await self._ask(subject)
+                reply = await self._source.ask(subject)
             except asyncio.CancelledError:
                 self._give_up(subject)
                 raise
@@ -79,18 +73,6 @@ class _Sweep:
             if not reply.requests:
                 await asyncio.sleep(0)  # a reply without a call has given nobody else a turn
         return None
-
-    async def _ask(self, subject: Subject) -> Reply:
-        """Ask. An error that nobody has foreseen is no answer about this user, and told when such errors begin."""
-        try:
-            reply = await self._source.ask(subject)
-        except Exception as error:  # invariant 11: it may be due to this user, and stops nobody else
-            if not self._failing:
-                log.exception("asking_failed", source=str(self._source.key), error=type(error).__name__)
-            self._failing = True
-            return Reply(_FAILED)
-        self._failing = False
-        return reply
 
     async def _next(self) -> Subject | None:
         async with self._pulling:

@@ -232,8 +232,7 @@ class MailDatabase:
         Raises `Frozen` while everything is frozen, unless a person wants it `despite_freeze`, and `PlanOutdated` when
         somebody else has written since the snapshot, a row is no longer as planned, or the database chose this
         transaction to break a deadlock: nothing is written, plan again. Raises `SchemaUnknown`, looked up anew, and
-        `MigrationNeeded`. After `DatabaseUnavailable` nobody knows
-        whether COMMIT was carried out: read again.
+        `MigrationNeeded`. After `DatabaseUnavailable` nobody knows whether COMMIT was carried out: read again.
         """
         if not changes:
             return Written()

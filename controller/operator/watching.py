@@ -57,17 +57,17 @@ class Watch:
         kopf then cancels every task that is younger than it: nothing else may run any more.
         """
         self._stop.set()
+        stumbled: Exception | None = None
         try:
             # A request under way when kopf ends by itself is not cancelled, but waited for with all its retries.
             async with asyncio.timeout(CLOSING):
                 await kopf.run_tasks(self._tasks, ignored=self._older)
         except TimeoutError:
-            failure = self._failure
+            pass
         except Exception as error:  # noqa: BLE001  # kopf does not publish its errors
-            # Watches that are left behind stumble over what the end has closed, and kopf raises anybody's error.
-            failure = self._failure or error
-        else:
-            return
+            stumbled = error
+        # Watches that are left behind stumble over what the end has closed, and kopf raises anybody's error.
+        failure = self._failure or stumbled
         if failure is not None:
             raise explained(failure) from None
 

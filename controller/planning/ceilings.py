@@ -97,7 +97,7 @@ class _Weighing:
     def _weigh_number(self, draft: Draft) -> None:
         """All grants wait, or none. A team that is replaced may exceed the limit by those who are on their way out."""
         limit = draft.standing.resource.spec.limits.max_admins
-        coming = draft.wanted - self.held.keys()
+        coming = {grant.holding for grant in draft.difference.missing} - self.held.keys()
         leaving = len(draft.docket.open) + len(draft.difference.denied) if draft.revokes else 0
         if len(draft.difference.admins) + len(coming) - leaving > limit:
             self._hold(draft.scope, f"{MAX_ADMINS} {limit}", coming)

@@ -62,11 +62,6 @@ class Draft:
         return self.acts and self.mode is Mode.WITHDRAW
 
     @property
-    def wanted(self) -> frozenset[Holding]:
-        """The grants that are missing, as holdings."""
-        return frozenset(grant.holding for grant in self.difference.missing)
-
-    @property
     def arrivals(self) -> Arrivals:
         """What would become ours, granted or adopted."""
         granted = {grant.holding: grant.sources for grant in self.difference.missing}

@@ -151,9 +151,10 @@ def test_another_config_or_secret_opens_another_client() -> None:
 )
 async def test_what_it_raises_is_no_answer(install: Install, error: str) -> None:
     install(odd(f"raise {error}"))
-    source = opened(declared())
-    assert await source.ask(subject()) == Reply(Unavailable(R.PROVIDER_FAILED))
-    await source.close()
+    roster = Roster()
+    sources, _ = await roster.update([declared()], lambda _, ref: secret(ref))
+    assert await sources[declared().key].ask(subject()) == Reply(Unavailable(R.PROVIDER_FAILED))
+    await roster.close()
 
 
 async def test_one_that_never_answers_is_given_up(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

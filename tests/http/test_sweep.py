@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 from structlog.testing import capture_logs
 
+from controller.entitlements.isolation import Isolated
 from controller.entitlements.source import Reply
 from controller.entitlements.sweep import Swept, sweep
 from controller.planning.facts import AnswerReason as R
@@ -124,7 +125,7 @@ async def test_an_error_that_nobody_has_foreseen_is_no_answer_and_stops_nobody_e
 
     received = Received()
     with capture_logs() as records:
-        assert await sweep(Asked(stumble, workers=1), people(100), received) == Swept(100)
+        assert await sweep(Isolated(Asked(stumble, workers=1)), people(100), received) == Swept(100)
     assert [user for user, reply in received.replies if reply != NOTHING] == ["0003", "0004", "0050"]
     assert {reply.verdict for _, reply in received.replies if reply != NOTHING} == {Unavailable(R.PROVIDER_FAILED)}
     assert [(record["event"], record["error"]) for record in records] == [("asking_failed", "KeyError")] * 2

@@ -49,27 +49,27 @@ async def a_request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\r\n\r\n")
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "verdict"),
-    [
-        (Behaviour.DOWN, Unavailable(R.CONNECTION)),
-        (Behaviour.SERVER_ERROR, Unavailable(R.SERVER_ERROR)),
-        (Behaviour.UNAUTHENTICATED, Unavailable(R.UNAUTHENTICATED)),
-        (Behaviour.THROTTLED, Unavailable(R.THROTTLED)),
-        (Behaviour.UNDER_MAINTENANCE, Unavailable(R.THROTTLED)),
-        (Behaviour.LOGIN_PAGE, Malformed(R.NOT_JSON)),
-        (Behaviour.REDIRECT, Unavailable(R.REDIRECT)),
-        (Behaviour.SLOW, Unavailable(R.TIMEOUT)),
-        (Behaviour.DRIP, Unavailable(R.TIMEOUT)),
-        (Behaviour.TRUNCATED, Unavailable(R.CONNECTION)),
-        (Behaviour.HUGE, Malformed(R.TOO_LARGE)),
-        (Behaviour.GZIP_BOMB, Malformed(R.NOT_JSON)),
-        (Behaviour.EMPTY, Entitled(frozenset())),
-        (Behaviour.KEY_ABSENT, Unknown(R.NOT_ACTIVATED)),
-        (Behaviour.CLOSE, RIGHTS),
-        (Behaviour.COOKIE, RIGHTS),
-    ],
-)
+VERDICTS: dict[Behaviour, Verdict] = {
+    Behaviour.DOWN: Unavailable(R.CONNECTION),
+    Behaviour.SERVER_ERROR: Unavailable(R.SERVER_ERROR),
+    Behaviour.UNAUTHENTICATED: Unavailable(R.UNAUTHENTICATED),
+    Behaviour.THROTTLED: Unavailable(R.THROTTLED),
+    Behaviour.UNDER_MAINTENANCE: Unavailable(R.THROTTLED),
+    Behaviour.LOGIN_PAGE: Malformed(R.NOT_JSON),
+    Behaviour.REDIRECT: Unavailable(R.REDIRECT),
+    Behaviour.SLOW: Unavailable(R.TIMEOUT),
+    Behaviour.DRIP: Unavailable(R.TIMEOUT),
+    Behaviour.TRUNCATED: Unavailable(R.CONNECTION),
+    Behaviour.HUGE: Malformed(R.TOO_LARGE),
+    Behaviour.GZIP_BOMB: Malformed(R.NOT_JSON),
+    Behaviour.EMPTY: Entitled(frozenset()),
+    Behaviour.KEY_ABSENT: Unknown(R.NOT_ACTIVATED),
+    Behaviour.CLOSE: RIGHTS,
+    Behaviour.COOKIE: RIGHTS,
+}
+
+
+@pytest.mark.parametrize(("behaviour", "verdict"), VERDICTS.items())
 async def test_every_behaviour_is_a_verdict(double: Double, url: str, behaviour: Behaviour, verdict: Verdict) -> None:
     double.behaviour = behaviour
     async with opened(url) as source:
@@ -78,8 +78,7 @@ async def test_every_behaviour_is_a_verdict(double: Double, url: str, behaviour:
 
 
 def test_no_behaviour_is_left_out() -> None:
-    (table,) = (mark for mark in test_every_behaviour_is_a_verdict.pytestmark if mark.name == "parametrize")  # type: ignore[attr-defined]  # pytest puts it there
-    assert {row[0] for row in table.args[1]} == set(Behaviour)
+    assert VERDICTS.keys() == set(Behaviour)
 
 
 async def test_nobody_listening_is_a_connection_failure(double: Double) -> None:

@@ -17,8 +17,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from controller.engine import asking, reign
 from controller.engine.asking import Askers
-from controller.entitlements import answer, sweep
+from controller.entitlements import answer
+from controller.entitlements.isolation import Isolated
+from controller.entitlements.source import Reply
 from controller.maildb import fence
+from controller.planning.facts import Subject
 from controller.planning.plan import Plan, Question, plan
 from tests.support.database import fresh_database
 from tests.support.ears import listening
@@ -159,10 +162,10 @@ def named_in_the_log() -> tuple[Any, str, Any]:
 def not_isolated() -> tuple[Any, str, Any]:
     """An error that nobody has foreseen ends the asking."""
 
-    async def ask(asked: Any, subject: Any) -> Any:
-        return await asked._source.ask(subject)
+    async def ask(isolated: Isolated, subject: Subject) -> Reply:
+        return await isolated._source.ask(subject)
 
-    return sweep._Sweep, "_ask", ask
+    return Isolated, "ask", ask
 
 
 def schema_not_looked_at() -> tuple[Any, str, Any]:

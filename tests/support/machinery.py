@@ -10,6 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from controller.engine.roster import Roster, Secrets
 from controller.entitlements.answer import Received, read_answer
+from controller.entitlements.isolation import Isolated
 from controller.entitlements.source import Reply, Source
 from controller.errors import SchemaUnknown
 from controller.planning.facts import AnswerReason, Subject
@@ -113,7 +114,7 @@ class Clockwork(Operating):
 
     def new_roster(self, scripted: Mapping[ResourceKey, ScriptedSource]) -> Roster:
         """One that opens."""
-        return OpeningRoster(scripted=scripted)
+        return OpeningRoster(scripted={key: Isolated(source) for key, source in scripted.items()})
 
     async def turn(self) -> None:
         """One turn, and what the loop does about a schema that it does not know. Nothing else may be raised."""

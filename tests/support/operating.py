@@ -160,7 +160,7 @@ class ScriptedSource:
 class ScriptedRoster(Roster):
     """A roster whose clients are scripted."""
 
-    scripted: Mapping[ResourceKey, ScriptedSource] = field(default_factory=dict)
+    scripted: Mapping[ResourceKey, Source] = field(default_factory=dict)
 
     async def update(
         self, sources: Iterable[EntitlementSource], secrets: Secrets

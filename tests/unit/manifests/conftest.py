@@ -33,9 +33,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not missing or os.environ.get(REQUIRED) == "1":
         return
     idle = [item for item in items if item.path.is_relative_to(here) and missing & set(fixtures_of(item))]
+    reason = "needs a program that `make envtest` builds"
     for item in idle:
-        # Told loudly at the end; CI requires the programs instead.
-        item.add_marker(pytest.mark.skip(reason="needs a program that `make envtest` builds"))
+        item.add_marker(pytest.mark.skip(reason=reason))  # told loudly at the end; CI requires the programs instead
     if idle:
         config.stash[skipped] = f"no {', '.join(sorted(missing))}: run `make envtest`; {len(idle)} tests did not run"
 

@@ -1,9 +1,10 @@
 """Is a name found with as few questions as possible, and never missed for it?"""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from controller.cluster.cluster import Cluster
 from controller.provisioning.clustered import FRESH, MANAGER, MANY, ClusterStore
 from controller.resources.model import Kind
 from controller.resources.names import DomainName, ResourceKey
@@ -59,7 +60,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(cluster: FakeCluster, clock: Clock) -> ClusterStore:
-    return ClusterStore(cluster, "communes", clock)  # type: ignore[arg-type]  # as much of it as is used
+    return ClusterStore(cast("Cluster", cluster), "communes", clock)
 
 
 async def test_what_is_named_after_its_domain_is_one_read(store: ClusterStore, cluster: FakeCluster) -> None:
